@@ -1,0 +1,101 @@
+"""Profile files -> the documents of each profile, one after the other: the compiler from end to end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+
+from generator import conventions, fleet, promtests, source, targets, templates
+from generator.findings import Finding, has_errors
+from generator.manifest import manifest
+from generator.profile import Loader, Profile
+from generator.profile.resolve import resolve
+from generator.profile.schema import Schema, compose
+from generator.rules import RuleSet, compile_profile
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What one profile, or one rule set of a fleet, compiles to. Files are by their paths in the output directory."""
+
+    profile: Profile
+    rule_set: RuleSet
+    files: Mapping[PurePosixPath, bytes]
+
+
+@cache
+def schema() -> Schema:
+    """The JSON Schema of profiles, with the settings of every alert. Treat it as read-only."""
+    alerts = templates.load().alerts.values()
+    return compose({alert.name: (alert.says, alert.settings) for alert in alerts})
+
+
+def loader() -> Loader:
+    """A loader for one run: it remembers the names that are taken."""
+    return Loader(schema(), {alert.name: alert.settings for alert in templates.load().alerts.values()})
+
+
+def build(paths: Iterable[Path]) -> Iterator[Built | Finding]:
+    """Compiles every profile file, in order; yields what there is to say about the inputs in between.
+
+    Profiles are compiled one at a time and not kept, so that memory does not grow with their number. After a
+    finding that is an error, what was built before must not be used.
+    Raises TemplateError when a rule template is wrong.
+    """
+    load = loader()
+    taken: dict[str, str] = {}
+    for path in paths:
+        loaded = load.load(path)
+        yield from loaded.findings
+        if has_errors(loaded.findings):
+            continue
+        profiles = loaded.profiles
+        if loaded.fleet is not None:
+            merged = fleet.merge(loaded.fleet, profiles, compile_rules)
+            yield from merged.findings
+            profiles = merged.profiles
+        for profile in profiles:
+            first = taken.setdefault(profile.name, loaded.file)
+            if first != loaded.file:
+                yield profile.document.finding(("name",), f"{profile.name} is also built from {first}", "choose another name")
+                continue
+            built = build_profile(profile)
+            if isinstance(built, tuple):
+                yield from built
+            else:
+                yield from built.rule_set.findings
+                yield built
+
+
+def default_rules(milvus: str) -> RuleSet:
+    """What a profile without any settings of its own compiles to for a release."""
+    text = f'version: 1\nname: default\nmilvus: "{milvus}"\nselector: {{namespace: milvus}}\n'
+    document = source.parse(text, "default")
+    assert not isinstance(document, list)
+    profile, _ = resolve(document, loader().defaults)
+    assert profile is not None
+    rule_set = compile_rules(profile)
+    assert isinstance(rule_set, RuleSet)
+    return rule_set
+
+
+def compile_rules(profile: Profile) -> RuleSet | tuple[Finding, ...]:
+    """The rules of one profile, or what keeps it from being compiled."""
+    return compile_profile(profile, templates.load())
+
+
+def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
+    """Every document of one profile, or what keeps it from being compiled."""
+    rule_set = compile_rules(profile)
+    if isinstance(rule_set, tuple):
+        return rule_set
+    rules_file, tests_file = conventions.rules_file(profile.name), conventions.tests_file(profile.name)
+    suite = promtests.suite(rule_set)
+    header = targets.header(profile)
+    rules = header + rule_set.names.put_back(targets.rules_yaml(rule_set))
+    tests = header + rule_set.names.put_back(targets.tests_yaml(suite, f"../rules/{rules_file.name}"))
+    files = {rules_file: rules.encode(), tests_file: tests.encode()}
+    files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files).encode()
+    return Built(profile, rule_set, files)

@@ -1,0 +1,218 @@
+"""What each Milvus release exposes on /metrics: names, types, units, labels, bucket bounds.
+
+The data lies beside this module, one JSON file per release branch, one line per metric. A metric's line
+is a list of states; each state after the first holds only what changed in that release, so that adding a
+release means adding a line for it to `releases` and a state to each metric that it changed.
+
+Source of the data: the metric definitions and the code that writes them, in the Milvus sources at each
+release; 2.3.5 was also compared with a running server. A release whose sources could only be approached
+carries `unsure` with the reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+MetricType = Literal["counter", "gauge", "histogram", "summary"]
+_PARTS = ("_bucket", "_sum", "_count")
+
+
+class UnknownRelease(ValueError):
+    """No such release in the catalog. `nearest` lists the closest known ones, best first."""
+
+    def __init__(self, name: str, nearest: tuple[str, ...], why: str = "") -> None:
+        self.name, self.nearest, self.why = name, nearest, why
+        super().__init__(f"{name} is not in the catalog{f' ({why})' if why else ''}; nearest: {', '.join(nearest)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric family of one release.
+
+    `unit` is that of the exposed number (`ms`, `us`, `s`, `bytes`, `MB`, or empty for a plain count).
+    `buckets` are the upper bounds of a histogram in that unit, without +Inf. `values` holds the values that
+    a label can have, for labels whose values are fixed in the code. `fed` is false for a metric that is
+    registered but never written: no series of it ever appears.
+    """
+
+    name: str
+    type: MetricType
+    unit: str
+    component: str
+    labels: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
+    buckets_of_value: Mapping[str, Mapping[str, tuple[float, ...]]] = field(default_factory=dict)
+    values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    fed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SlowQueryCounter:
+    """What `milvus_proxy_slow_query_count` counts in a release.
+
+    `default_seconds` is the default of `setting`; None where it is not known, and where there is no counter.
+    `compared` says what is held against it: the whole span of a request, or the span divided by the number
+    of query vectors (a hybrid search: by the total over its sub-requests; a query: the whole span).
+    """
+
+    since: str
+    setting: str | None
+    default_seconds: int | None
+    compared: Literal["span", "span per query vector"] | None
+    counts_failed: bool | None
+    why: str
+
+
+@dataclass(frozen=True, eq=False)
+class Release:
+    """One Milvus release; metrics are looked up by their exposed family name. There is one object per release."""
+
+    name: str
+    branch: str
+    date: str
+    unsure: str
+    slow_query_counter: SlowQueryCounter
+    _lines: Mapping[str, list[dict[str, Any]]] = field(repr=False)
+    _order: Mapping[str, int] = field(repr=False)
+    _metrics: dict[str, Metric | None] = field(default_factory=dict, repr=False)
+
+    def metric(self, name: str) -> Metric | None:
+        """The metric family, also when nothing feeds it; None when the release does not register it."""
+        if name not in self._metrics:
+            self._metrics[name] = self._metric(name)
+        return self._metrics[name]
+
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every registered family, by name."""
+        return tuple(metric for name in sorted(self._lines) if (metric := self.metric(name)))
+
+    def series(self, name: str) -> tuple[Metric, str] | None:
+        """The family that a series name belongs to, and which part of it: `_bucket`, `_sum`, `_count` or ``."""
+        for part in _PARTS:
+            if name.endswith(part) and (metric := self.metric(name.removesuffix(part))) and metric.type == "histogram":
+                return metric, part
+        metric = self.metric(name)
+        return (metric, "") if metric and metric.type != "histogram" else None
+
+    def _metric(self, name: str) -> Metric | None:
+        state: dict[str, Any] | None = None
+        for change in self._lines.get(name, ()):
+            if self._order[change["since"]] > self._order[self.name]:
+                break
+            state = None if change.get("gone") else {**(state or {}), **change}
+        if state is None:
+            return None
+        families = _bucket_families()
+        return Metric(
+            name=name,
+            type=state["type"],
+            unit=state["unit"],
+            component=state["component"],
+            labels=tuple(state["labels"]),
+            buckets=families[state["buckets"]] if state.get("buckets") else (),
+            buckets_of_value={
+                label: {value: families[family] for value, family in by_value.items()}
+                for label, by_value in (state.get("buckets_of_value") or {}).items()
+            },
+            values={label: tuple(values) for label, values in (state.get("values") or {}).items()},
+            fed=state.get("fed") is not False,
+        )
+
+
+@cache
+def branches() -> tuple[str, ...]:
+    """The release branches of the catalog, oldest first: `2.3`, `2.4` and so on."""
+    names = [entry.name.removesuffix(".json") for entry in _data().iterdir() if entry.name[0].isdigit()]
+    return tuple(sorted(names, key=_numbers))
+
+
+def releases(branch: str | None = None) -> tuple[str, ...]:
+    """Every known release (of one branch), oldest first within a branch."""
+    return tuple(name for each in ([branch] if branch else branches()) for name in _branch(each)["releases"])
+
+
+def release(name: str) -> Release:
+    """The release by its name (`2.6.19`), or the newest known patch of a branch (`2.6`).
+
+    Raises UnknownRelease for any other name.
+    """
+    branch = ".".join(name.split(".")[:2]).split("-")[0]
+    if branch not in branches():
+        raise UnknownRelease(name, _nearest(name))
+    data = _branch(branch)
+    known = list(data["releases"])
+    full = known[-1] if name == branch else name
+    if full not in known:
+        raise UnknownRelease(name, _nearest(name), data["known_missing"].get(name, ""))
+    return _release(branch, full)
+
+
+@cache
+def _release(branch: str, name: str) -> Release:
+    data = _branch(branch)
+    order = {each: index for index, each in enumerate(data["releases"])}
+    slow = [state for state in data["slow_query_counter"] if order[state["since"]] <= order[name]][-1]
+    facts = data["releases"][name]
+    return Release(
+        name, branch, facts["date"], facts.get("unsure", ""), SlowQueryCounter(**slow), data["metrics"], order
+    )
+
+
+def first_with(metric: str, label: str | None = None) -> dict[str, str]:
+    """The first release of each branch that feeds the metric (with the label)."""
+    found: dict[str, str] = {}
+    for branch in branches():
+        for name in releases(branch):
+            facts = release(name).metric(metric)
+            if facts and facts.fed and (label is None or label in facts.labels):
+                found[branch] = name
+                break
+    return found
+
+
+@cache
+def milvus_labels(branch: str) -> frozenset[str]:
+    """Every label that a release of the branch puts on any metric: no such label can name a deployment."""
+    labels = {"le", "quantile"}
+    for states in _branch(branch)["metrics"].values():
+        for state in states:
+            labels.update(state.get("labels") or ())
+    return frozenset(labels)
+
+
+def _nearest(name: str, count: int = 3) -> tuple[str, ...]:
+    wanted = _numbers(name)
+
+    def distance(known: str) -> tuple[int, ...]:
+        have = _numbers(known)
+        return tuple(abs(a - b) for a, b in zip(wanted, have, strict=True))
+
+    return tuple(sorted(reversed(releases()), key=distance)[:count])
+
+
+def _numbers(name: str) -> tuple[int, int, int]:
+    """The version as numbers; what is missing or no number counts as very new."""
+    digits = ["".join(filter(str.isdecimal, part))[:6] for part in name.split("-")[0].split(".")]
+    major, minor, patch = [int(part) if part else 999 for part in [*digits, "", "", ""][:3]]
+    return major, minor, patch
+
+
+def _data() -> Any:
+    return resources.files(__package__) / "data"
+
+
+@cache
+def _branch(name: str) -> dict[str, Any]:
+    data: dict[str, Any] = json.loads((_data() / f"{name}.json").read_text("utf-8"))
+    return data
+
+
+@cache
+def _bucket_families() -> dict[str, tuple[float, ...]]:
+    families = json.loads((_data() / "buckets.json").read_text("utf-8"))
+    return {name: tuple(float(bound) for bound in bounds) for name, bounds in families.items()}

@@ -1,0 +1,339 @@
+"""The command line: parses arguments, calls one function, prints."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from generator import __version__
+from generator.findings import EnvironmentProblem, Finding, Format, InputError, has_errors, in_order, render
+
+if TYPE_CHECKING:
+    from generator.build import Built
+    from generator.output import Tree
+
+# Exit codes: 0 fine, 1 findings, 2 the input is wrong, 3 the environment is.
+_FINDINGS, _INPUT, _ENVIRONMENT = 1, 2, 3
+
+# Above this number of profiles a build report has a line per profile, without details.
+_DETAILED = 10
+
+_PATHS = click.Path(path_type=Path)
+_formats = click.option(
+    "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True,
+    help="How findings and the report are printed.",
+)  # fmt: skip
+
+
+def _command(function: Callable[..., int | None]) -> Callable[..., None]:
+    """Turns what a command raises and returns into messages and exit codes."""
+
+    @wraps(function)
+    def run(*args: Any, **options: Any) -> None:
+        from generator.templates import TemplateError
+
+        form: Format = options.get("form", "text")
+        try:
+            sys.exit(function(*args, **options) or 0)
+        except InputError as error:
+            click.echo(render(error.findings, form), err=form == "text")
+            sys.exit(_INPUT)
+        except TemplateError as error:
+            click.echo(f"rules_templates/{error}", err=True)
+            sys.exit(_INPUT)
+        except EnvironmentProblem as error:
+            click.echo(str(error), err=True)
+            sys.exit(_ENVIRONMENT)
+
+    return run
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="thresher")
+def main() -> None:
+    """Compiles threshold profiles for Milvus into proven Prometheus rules.
+
+    \b
+    thresher build profiles/*.yaml --out monitoring    write rules and their tests
+    thresher test monitoring                           run the tests through promtool
+    """
+
+
+@main.command()
+@click.argument("profiles", nargs=-1, required=True, type=_PATHS)
+@click.option("--out", type=_PATHS, default=Path("out"), show_default=True, help="Directory to write to.")
+@click.option("--check", is_flag=True, help="Write nothing; print a diff and exit with 1 where the directory is stale.")
+@click.option("--prune", is_flag=True, help="Also remove the output of profiles that are not given.")
+@click.option("--quiet", is_flag=True, help="Print findings only.")
+@_formats
+@_command
+def build(profiles: tuple[Path, ...], out: Path, check: bool, prune: bool, quiet: bool, form: Format) -> int:
+    """Compile profiles (files, or directories of them) into rules and tests.
+
+    Everything is written at once or, when any profile has a mistake, nothing at all.
+
+    \b
+    Example:
+      thresher build profiles/prod-search.yaml --out monitoring
+    """
+    from generator import output
+    from generator.profile.load import files
+
+    # A build creates much that lives to its end, and no cycles: looking for garbage would be a tenth of its time.
+    gc.disable()
+    paths = list(files(profiles))
+    report = _Report(form, quiet=quiet, detailed=len(paths) <= _DETAILED)
+    if check:
+        tree = output.Tree(out)
+        _fill(tree, paths, report, prune=prune)
+        for each in tree.drift:
+            report.say(each.diff.rstrip("\n") or f"{each.change}: {each.path}")
+        verdict = "is up to date" if not tree.changes else f"is stale: {output.described(tree.changes.values())}"
+    else:
+        with output.building(out) as tree:
+            _fill(tree, paths, report, prune=prune)
+        verdict = output.described(tree.changes.values()) or "nothing to change"
+    if left := () if prune else tree.strangers():
+        report.say(f"{out} also holds {', '.join(left)}, which no given profile yields (--prune removes it)")
+    report.end(out, verdict, tree)
+    return _FINDINGS if check and tree.changes else 0
+
+
+def _fill(tree: Tree, paths: list[Path], report: _Report, *, prune: bool) -> None:
+    """Puts everything that the profiles compile to into the tree. Raises InputError when any has a mistake."""
+    from generator.build import build as build_all
+
+    failed = False
+    for each in _progress(build_all(paths), len(paths)):
+        if isinstance(each, Finding):
+            report.findings.append(each)
+            failed = failed or each.severity == "error"
+        elif not failed:
+            tree.put(each.profile.name, each.files)
+            report.built(each)
+    if failed:
+        raise InputError(report.findings)
+    if prune:
+        tree.prune()
+
+
+def _progress(steps: Iterator[Any], length: int) -> Iterator[Any]:
+    """The steps, with a progress bar on a terminal when there are many."""
+    if length <= 50 or not sys.stderr.isatty():
+        yield from steps
+        return
+    with click.progressbar(steps, label="compiling", file=sys.stderr, show_pos=True) as bar:
+        yield from bar
+
+
+class _Report:
+    """What a build has to say, printed in one of the formats."""
+
+    def __init__(self, form: Format, *, quiet: bool, detailed: bool) -> None:
+        self.form, self.quiet, self.detailed = form, quiet, detailed
+        self.findings: list[Finding] = []
+        self.profiles: list[dict[str, Any]] = []
+        self.lines: list[str] = []
+
+    def built(self, built: Built) -> None:
+        from generator.conventions import manifest_file
+        from generator.explain import summary
+
+        if self.form == "json":
+            self.profiles.append(json.loads(built.files[manifest_file(built.profile.name)]))
+        elif not self.quiet:
+            lines = list(summary(built.profile, built.rule_set))
+            self.lines += lines if self.detailed else lines[:1]
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+    def end(self, out: Path, verdict: str, tree: Tree) -> None:
+        findings = in_order(self.findings)
+        if self.form == "json":
+            changes = {str(path): change for path, change in sorted(tree.changes.items())}
+            found = json.loads(render(findings, "json"))
+            click.echo(json.dumps({"findings": found, "profiles": self.profiles, "changes": changes}, indent=2))
+            return
+        if findings:
+            click.echo(render(findings, self.form), err=self.form == "text")
+        for line in self.lines:
+            click.echo(line)
+        if not self.quiet:
+            click.echo(f"{out}: {verdict}")
+
+
+@main.command()
+@click.argument("paths", nargs=-1, type=_PATHS)
+@click.option("--jobs", type=click.IntRange(1), help="How many files to test at once; by default one per core.")
+@_formats
+@_command
+def test(paths: tuple[Path, ...], jobs: int | None, form: Format) -> int:
+    """Prove built rules with promtool: every test file below PATHS (by default: out).
+
+    promtool is taken from the environment variable PROMTOOL, or from PATH.
+
+    \b
+    Example:
+      thresher test monitoring
+    """
+    from generator import promtool
+
+    tool = promtool.find()
+    version = promtool.version(tool)
+    files = list(promtool.test_files(paths or (Path("out"),)))
+    if not files:
+        where = ", ".join(map(str, paths)) or "out"
+        raise InputError([Finding("error", where, 0, 0, "", "no test file below it", "run `thresher build` first")])
+    if form == "text":
+        click.echo(version)
+    findings = []
+    tests = 0
+    for outcome in promtool.run(tool, files, jobs):
+        tests += outcome.tests
+        if form == "text":
+            click.echo(f"{'FAILED' if outcome.problems else 'ok':6} {outcome.file} ({outcome.tests} tests, {outcome.seconds:.1f} s)")
+            for problem in outcome.problems:
+                click.echo("  " + problem.replace("\n", "\n  "))
+        findings += [Finding("error", str(outcome.file), 0, 0, "", problem) for problem in outcome.problems]
+    if form == "json":
+        click.echo(json.dumps({"promtool": version, "tests": tests, "findings": json.loads(render(findings, "json"))}, indent=2))
+    elif form == "github" and findings:
+        click.echo(render(findings, form))
+    if form == "text":
+        click.echo(f"{tests} tests in {len(files)} files: {'all passed' if not findings else 'FAILED'}")
+    return _FINDINGS if findings else 0
+
+
+@main.command()
+@click.argument("profile", type=_PATHS)
+@click.argument("alert", required=False)
+@_command
+def explain(profile: Path, alert: str | None) -> int:
+    """Say in words what a profile's alerts watch: what fires when, where it is measured, what is left out and why.
+
+    \b
+    Example:
+      thresher explain profiles/prod-search.yaml MilvusSearchLatencySlow
+    """
+    from generator import explain as words
+    from generator.build import build as build_all
+
+    results = list(build_all([profile]))
+    findings = [each for each in results if isinstance(each, Finding)]
+    if has_errors(findings):
+        raise InputError(findings)
+    if findings:
+        click.echo(render(in_order(findings), "text"), err=True)
+    for built in (each for each in results if not isinstance(each, Finding)):
+        if alert is None:
+            click.echo("\n".join(words.explain(built.profile, built.rule_set)))
+            continue
+        _known_alert(profile, alert)
+        for rule in built.rule_set.rules:
+            if rule.name == alert:
+                click.echo("\n".join(words.alert(rule, built.rule_set)))
+        for text in words.remarks(built.rule_set):
+            if text.startswith(f"{alert} "):
+                click.echo(text)
+    return 0
+
+
+def _known_alert(profile: Path, alert: str) -> None:
+    import difflib
+
+    from generator import templates
+
+    known = templates.load().alerts
+    if alert not in known:
+        close = difflib.get_close_matches(alert, known, n=1, cutoff=0.4)
+        right = f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
+        raise InputError([Finding("error", str(profile), 0, 0, "", f"there is no alert {alert}", right)])
+
+
+@main.command()
+@click.argument("what", nargs=-1, metavar="RELEASE [METRIC] | diff OLD NEW")
+@click.option("--all", "everything", is_flag=True, help="With diff: all metrics, not only those that rules read.")
+@_command
+def catalog(what: tuple[str, ...], everything: bool) -> int:
+    """Print what a Milvus release exposes, or what changes for the rules from one release to another.
+
+    METRIC is a name, or a part of names.
+
+    \b
+    Examples:
+      thresher catalog 2.6.19
+      thresher catalog 2.6.19 milvus_proxy_sq_latency
+      thresher catalog diff 2.5.4 2.6.19
+    """
+    from generator import catalog as data
+    from generator.catalog import show
+
+    def release(name: str) -> data.Release:
+        try:
+            return data.release(name)
+        except data.UnknownRelease as unknown:
+            raise InputError([Finding("error", "catalog", 0, 0, "", str(unknown))]) from unknown
+
+    if what[:1] == ("diff",) and len(what) == 3:
+        click.echo("\n".join(_upgrade(release(what[1]), release(what[2]), everything=everything)))
+    elif len(what) == 1 and what[0] != "diff":
+        click.echo("\n".join(show.listing(release(what[0]))))
+    elif len(what) == 2 and what[0] != "diff":
+        found = release(what[0])
+        metric = found.metric(what[1])
+        if metric is None and not any(what[1] in each.name for each in found.metrics()):
+            history = "; ".join(show.history(what[1]))
+            right = f"elsewhere: {history}" if history else f"similar: {', '.join(show.similar(found, what[1])) or 'none'}"
+            raise InputError([Finding("error", "catalog", 0, 0, "", f"Milvus {found.name} has no metric {what[1]}", right)])
+        click.echo("\n".join(show.detail(found, metric) if metric else show.listing(found, what[1])))
+    else:
+        raise click.UsageError("give RELEASE, RELEASE METRIC, or diff OLD NEW")
+    return 0
+
+
+def _upgrade(old: Any, new: Any, *, everything: bool) -> Iterator[str]:
+    """What an upgrade of Milvus changes for the rules of a default profile."""
+    from generator.build import default_rules
+    from generator.catalog import show
+    from generator.explain import remarks, summary
+
+    before, after = default_rules(old.name), default_rules(new.name)
+    read = {name for rules in (before, after) for rule in rules.rules for name in rule.metrics}
+    names = {metric.name for release in (old, new) for metric in release.metrics()} if everything else read
+    yield f"Milvus {old.name} -> {new.name}, metrics {'' if everything else 'that the rules read'}".rstrip()
+    changed = list(show.difference(old, new, names))
+    yield from (f"  {line}" for line in changed or ["nothing changes"])
+    if slow := show.slow_queries(old, new):
+        yield f"  {slow}"
+    yield "rules of a profile with default thresholds"
+    lines = [set(list(summary(each.profile, each))[1:]) | {f"  {text}" for text in remarks(each)} for each in (before, after)]
+    gone, come = sorted(lines[0] - lines[1]), sorted(lines[1] - lines[0])
+    yield from (f"  - {line.strip()}" for line in gone)
+    yield from (f"  + {line.strip()}" for line in come)
+    if not gone and not come:
+        yield "  nothing changes"
+
+
+@main.command()
+@_command
+def schema() -> int:
+    """Print the JSON Schema of profiles, for editors and other tools.
+
+    \b
+    Example:
+      thresher schema > profile.schema.json
+    """
+    from generator.build import schema as composed
+
+    click.echo(json.dumps(composed(), indent=2))
+    return 0
+
+

@@ -1,0 +1,77 @@
+"""Every name that Thresher emits: series, labels, annotations, groups, alerts, files.
+
+Recorded series are named `level:metric:operations` (prometheus.io/docs/practices/rules/): the level says which
+labels are kept, the metric carries its unit, the operations come newest first.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+
+from generator.units import Duration
+
+# The labels that tell results apart beside those of the deployment's identity.
+PROFILE, SEVERITY, TIER, CAUSE, PHASE, PART = "profile", "severity", "tier", "cause", "phase", "part"
+
+OWN_LABELS = frozenset({"alertname", "alertstate", PROFILE, SEVERITY, TIER, CAUSE, PHASE, PART})
+# Labels that series carry, or that Prometheus servers add: setting one on an alert would merge alerts or be lost.
+RESERVED_LABELS = OWN_LABELS | {
+    "le", "quantile", "query_type", "node_id", "collection_name", "db_name", "role_name", "function_name", "msg_type",
+    "quota_states", "status", "job", "instance", "cluster", "alertgroup", "alertgroup_interval",
+}  # fmt: skip
+
+SUMMARY, DESCRIPTION, RUNBOOK_URL, DASHBOARD_URL = "summary", "description", "runbook_url", "dashboard_url"
+RESERVED_ANNOTATIONS = frozenset({SUMMARY, DESCRIPTION})
+
+LEVELS = {
+    "deployment": "the identity of the deployment, and what tells its kinds of requests apart",
+    "deployment_node": "those, and node_id",
+    "collection": "the identity of the deployment, collection and kind of request",
+    "collection_node": "those, and node_id",
+    "role": "the identity of the deployment and role_name",
+    "job": "the identity of the deployment and the scrape job",
+}
+
+MANIFEST = "MANIFEST.json"
+
+_METRIC = re.compile(r"milvus_[a-z][a-z0-9_]*")
+_OPERATION = re.compile(r"[a-z][a-z0-9_]*")
+_ALERT = re.compile(r"Milvus[A-Z][A-Za-z]{2,33}")
+_GROUP = re.compile(r"[a-z][a-z_]*")
+
+
+def series_name(level: str, metric: str, operation: str, window: Duration | None) -> str:
+    """The name of a recorded series, with the window that it is measured over.
+
+    Raises ValueError when a part does not follow the conventions.
+    """
+    if level not in LEVELS or not _METRIC.fullmatch(metric) or not _OPERATION.fullmatch(operation):
+        raise ValueError(f"{level}:{metric}:{operation} is no name for a recorded series")
+    return f"{level}:{metric}:{operation}{window or ''}"
+
+
+def alert_name(name: str) -> str:
+    """The name itself, checked: CamelCase, at most 40 characters. Raises ValueError."""
+    if not _ALERT.fullmatch(name):
+        raise ValueError(f"{name} is no name for an alert")
+    return name
+
+
+def group_name(profile: str, topic: str) -> str:
+    """The name of a rule group. Raises ValueError when the topic does not follow the conventions."""
+    if not _GROUP.fullmatch(topic):
+        raise ValueError(f"{topic} is no name for a group")
+    return f"{profile}.{topic}"
+
+
+def rules_file(profile: str) -> PurePosixPath:
+    return PurePosixPath(profile, "rules", f"{profile}.rules.yaml")
+
+
+def tests_file(profile: str) -> PurePosixPath:
+    return PurePosixPath(profile, "tests", f"{profile}.tests.yaml")
+
+
+def manifest_file(profile: str) -> PurePosixPath:
+    return PurePosixPath(profile, MANIFEST)

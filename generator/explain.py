@@ -1,0 +1,76 @@
+"""A rule set in words: what fires when, where it is measured, what is left out and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generator.profile import Profile
+from generator.rules import Rule, RuleSet
+from generator.thresholds import PlacedScope
+from generator.units import plain
+
+
+def summary(profile: Profile, rule_set: RuleSet) -> Iterator[str]:
+    """The build report of one profile: a line, and below it whatever is not as plain as the profile says."""
+    rules = rule_set.rules
+    alerts = sum(rule.is_alert for rule in rules)
+    deployments = f", {len(profile.deployments)} deployments" if profile.deployments else ""
+    yield f"{profile.name}: Milvus {rule_set.release.name}{deployments}, {len(rules) - alerts} recorded series, {alerts} alerts"
+    if rule_set.release.unsure:
+        yield f"  the catalog's facts on {rule_set.release.name} are not certain: {rule_set.release.unsure}"
+    for placed in rule_set.scopes:
+        yield f"  {placed.scope.in_words}: " + "; ".join(_measured(placed))
+    yield from (f"  {text}" for text in remarks(rule_set))
+
+
+def remarks(rule_set: RuleSet) -> Iterator[str]:
+    """What was left out or replaced, and why."""
+    for remark in rule_set.remarks:
+        if remark.instead:
+            yield f"{remark.rule} is {remark.instead}: {remark.why}"
+        else:
+            yield f"{remark.rule} is left out: {remark.why}"
+
+
+def _measured(placed: PlacedScope) -> Iterator[str]:
+    for each in placed.measured:
+        yield f"{each.name} {each.threshold} -> {each.in_words}"
+    if placed.slow_queries.counted_by_milvus:
+        yield f"slow_query_span {placed.slow_queries.span} -> counted by Milvus"
+
+
+def explain(profile: Profile, rule_set: RuleSet) -> Iterator[str]:
+    """The whole profile in words."""
+    yield from summary(profile, rule_set)
+    yield f"  deployments are named by {', '.join(profile.identity)}; rates and shares are measured over {profile.window}"
+    for rule in rule_set.rules:
+        if rule.is_alert:
+            yield ""
+            yield from alert(rule, rule_set)
+
+
+def alert(rule: Rule, rule_set: RuleSet) -> Iterator[str]:
+    """One alert in words."""
+    settings = rule_set.profile.alerts[rule.name]
+    yield f"{rule.name} ({settings.severity}): {rule.template.says}"
+    hold = f" for {rule.for_}" if rule.for_ else ""
+    yield f"  fires when {rule_set.names.put_back(rule.condition)}{hold}"
+    if rule.keep_firing_for:
+        yield f"  keeps firing for {rule.keep_firing_for} after that has ended"
+    if settings.quantile is not None:
+        share = plain(1 - settings.quantile)
+        yield f"  decided by an exact share of requests at a bucket bound: more than {share} of them are slower"
+    yield f"  reads {', '.join(sorted(_metrics(rule, rule_set)))}"
+    scenarios = [str(scenario["name"]) for scenario in rule.scenarios]
+    if scenarios:
+        yield f"  proven by: {'; '.join(dict.fromkeys(scenarios))}"
+
+
+def _metrics(rule: Rule, rule_set: RuleSet) -> set[str]:
+    """The metrics that the rule reads, also through recorded series."""
+    found, open_ = set(rule.metrics), set(rule.records)
+    for other in reversed(rule_set.rules):
+        if other.name in open_:
+            found |= other.metrics
+            open_ |= other.records
+    return found

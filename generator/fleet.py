@@ -1,0 +1,185 @@
+"""Deployments of a fleet file -> the rule sets that they share.
+
+Rules grow with distinct behaviour, not with deployments: those that compile to the same rules are served by one
+rule set, whose selector matches all of them, and whose results are told apart by the identity labels. A merged
+selector must not match a deployment of another rule set; where it would, the deployments are kept apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from generator import catalog
+from generator.findings import Finding, has_errors
+from generator.profile import Profile, Selector
+from generator.rules import RuleSet
+
+Compile = Callable[[Profile], RuleSet | tuple[Finding, ...]]
+
+# Any one value: what matters of a selector is which labels it has.
+_ANY = ("any",)
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """The rule sets of a fleet, as profiles; none when the findings hold an error."""
+
+    profiles: tuple[Profile, ...]
+    findings: tuple[Finding, ...]
+
+
+def merge(fleet: str, deployments: Sequence[Profile], compile_profile: Compile) -> Merged:
+    """Groups the deployments of a fleet file into the fewest rule sets that are safe."""
+    findings = list(_overlaps(deployments))
+    if has_errors(findings):
+        return Merged((), tuple(findings))
+    alike: dict[object, list[Profile]] = {}
+    signatures: dict[object, object] = {}
+    for profile in deployments:
+        nameless = _nameless(profile)
+        key = (profile.digest, profile.milvus, nameless.selector, profile.identity)
+        if key not in signatures:
+            compiled = compile_profile(nameless)
+            if isinstance(compiled, tuple):
+                findings += compiled
+                signatures[key] = None
+            else:
+                findings += compiled.findings
+                signatures[key] = _signature(compiled)
+        alike.setdefault(signatures[key], []).append(profile)
+    if has_errors(findings):
+        return Merged((), tuple(findings))
+    sets: dict[str, Profile] = {}
+    for members in alike.values():
+        for part in _parts(members):
+            others = [profile for profile in deployments if not any(profile is member for member in part)]
+            pieces, conflict = _apart(part, others)
+            if conflict:
+                wrong = f"{len(part)} deployments with the same rules need {len(pieces)} rule sets"
+                right = f"one selector for all of them might match {_in_words(conflict.selector)} too"
+                findings.append(replace(part[0].document.finding(("selector",), wrong, right), severity="note"))
+            for piece in pieces:
+                merged = _merged(fleet, piece)
+                if merged.name in sets:
+                    merged = replace(merged, name=f"{merged.name}-{_hash(repr(merged.selector))}")
+                sets[merged.name] = merged
+    return Merged(tuple(sets.values()), tuple(dict.fromkeys(findings)))
+
+
+def _nameless(profile: Profile) -> Profile:
+    """The profile without what tells it from a deployment of the same behaviour."""
+    return replace(profile, name="fleet", selector=tuple((label, _ANY) for label, _ in sorted(profile.selector)))
+
+
+def _signature(rule_set: RuleSet) -> object:
+    """What two rule sets must have in common to be one."""
+    return tuple(
+        (group.interval, tuple((r.name, r.expr, r.labels, r.annotations, r.for_, r.keep_firing_for) for r in group.rules))
+        for group in rule_set.groups
+    ), rule_set.profile.identity, rule_set.profile.selector  # fmt: skip
+
+
+def _overlaps(deployments: Sequence[Profile]) -> Iterable[Finding]:
+    """Deployments whose selectors match the same series, or may do so for all that the file says."""
+    seen: dict[tuple[tuple[str, str], ...], Profile] = {}
+    by_labels: dict[frozenset[str], list[Profile]] = {}
+    for profile in deployments:
+        by_labels.setdefault(frozenset(label for label, _ in profile.selector), []).append(profile)
+        for each in _single(profile.selector):
+            first = seen.setdefault(each, profile)
+            if first is not profile:
+                at = first.document.position(("selector",))
+                wrong = f"selects the same series as the deployment in line {at.line}"
+                yield profile.document.finding(("selector",), wrong, "give each deployment a selector of its own")
+                break
+    kinds = list(by_labels.items())
+    for index, (labels, profiles) in enumerate(kinds):
+        for others, rest in kinds[index + 1 :]:
+            shared = labels & others
+            values = {_values(profile.selector, shared): profile for profile in profiles}
+            for profile in rest:
+                if any(_may_meet(_values(profile.selector, shared), each) for each in values):
+                    wrong = "may select the same series as a deployment that is selected by other labels"
+                    right = f"select all deployments by the same labels: {', '.join(sorted(labels | others))}"
+                    yield profile.document.finding(("selector",), wrong, right)
+
+
+def _single(selector: Selector) -> Iterable[tuple[tuple[str, str], ...]]:
+    """Every combination of single values that the selector matches."""
+    found: list[tuple[tuple[str, str], ...]] = [()]
+    for label, values in sorted(selector):
+        found = [(*each, (label, value)) for each in found for value in values]
+    return found
+
+
+def _values(selector: Selector, labels: frozenset[str]) -> tuple[tuple[str, ...], ...]:
+    return tuple(values for label, values in sorted(selector) if label in labels)
+
+
+def _may_meet(one: tuple[tuple[str, ...], ...], other: tuple[tuple[str, ...], ...]) -> bool:
+    return all(set(a) & set(b) for a, b in zip(one, other, strict=True))
+
+
+def _parts(members: list[Profile]) -> Iterable[list[Profile]]:
+    """Deployments that differ in identity labels only: others would be added up in one result."""
+    parts: dict[object, list[Profile]] = {}
+    for member in members:
+        parts.setdefault(tuple(pair for pair in member.selector if pair[0] not in member.identity), []).append(member)
+    return parts.values()
+
+
+def _apart(part: list[Profile], others: list[Profile]) -> tuple[list[list[Profile]], Profile | None]:
+    """The part as it is, or split until no piece matches another deployment, which is named then."""
+    conflict = _also_matched(part, others)
+    if conflict is None:
+        return [part], None
+    # Pieces that differ in a single label select exactly their members.
+    free = max((label for label, _ in part[0].selector), key=lambda label: len({dict(p.selector)[label] for p in part}))
+    pieces: dict[object, list[Profile]] = {}
+    for member in part:
+        pieces.setdefault(tuple(sorted(pair for pair in member.selector if pair[0] != free)), []).append(member)
+    return list(pieces.values()), conflict
+
+
+def _also_matched(part: list[Profile], others: list[Profile]) -> Profile | None:
+    """Another deployment that the merged selector of the part matches, or cannot be shown not to match."""
+    merged = {label: set(values) for label, values in _union(part)}
+
+    def matches(profile: Profile) -> bool:
+        own = dict(profile.selector)
+        return all(label not in own or values & set(own[label]) for label, values in merged.items())
+
+    return next((profile for profile in others if matches(profile)), None)
+
+
+def _union(part: list[Profile]) -> Selector:
+    values: Mapping[str, dict[str, None]] = {label: {} for label, _ in part[0].selector}
+    for member in part:
+        for label, texts in member.selector:
+            values[label].update(dict.fromkeys(texts))
+    return tuple((label, tuple(sorted(texts))) for label, texts in values.items())
+
+
+def _merged(fleet: str, part: list[Profile]) -> Profile:
+    order = {name: index for index, name in enumerate(catalog.releases())}
+    newest = max(part, key=lambda profile: order[profile.milvus])
+    overrides = min(profile.overrides for profile in part)
+    name = "-".join([fleet, newest.milvus.replace(".", "-"), *([overrides[:6]] if overrides else [])])
+    deployments = tuple(sorted((profile.milvus, tuple(sorted(profile.selector))) for profile in part))
+    return replace(
+        newest,
+        name=name,
+        selector=_union(part),
+        deployments=deployments,
+        digest=_hash(repr((sorted({profile.digest for profile in part}), deployments)), 64),
+    )
+
+
+def _hash(text: str, length: int = 6) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:length]
+
+
+def _in_words(selector: Selector) -> str:
+    return ", ".join(f"{label}={'|'.join(values)}" for label, values in selector)

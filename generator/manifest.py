@@ -1,0 +1,68 @@
+"""What was built from a profile, and how: a summary for people and for tools.
+
+`MANIFEST.json` lists the files of a profile (which makes them Thresher's to replace and to remove), where each
+threshold is measured, and what was left out or replaced, and why.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+from generator import __version__
+from generator.output import sha256
+from generator.profile import Profile
+from generator.rules import RuleSet
+from generator.thresholds import PlacedScope
+
+
+def manifest(profile: Profile, rule_set: RuleSet, files: Mapping[PurePosixPath, bytes]) -> str:
+    """The manifest of one profile; `files` are by their paths in the output directory."""
+    content = {
+        "thresher": __version__,
+        "profile": profile.name,
+        "sha256": profile.digest,
+        "milvus": rule_set.release.name,
+        **({"milvus_unsure": rule_set.release.unsure} if rule_set.release.unsure else {}),
+        "selector": {label: list(values) for label, values in profile.selector},
+        "identity": list(profile.identity),
+        **({"deployments": [_deployment(each) for each in profile.deployments]} if profile.deployments else {}),
+        "thresholds": [_thresholds(scope) for scope in rule_set.scopes],
+        "left_out": [{"rule": each.rule, "why": each.why} for each in rule_set.remarks if not each.instead],
+        "replaced": [
+            {"rule": each.rule, "by": each.instead, "why": each.why} for each in rule_set.remarks if each.instead
+        ],
+        "rules": sum(1 for rule in rule_set.rules if not rule.is_alert),
+        "alerts": sum(1 for rule in rule_set.rules if rule.is_alert),
+        "files": {
+            str(path.relative_to(profile.name)): sha256(content) for path, content in sorted(files.items())
+        },
+    }
+    lines = [f'  "{key}": {_json(value)}' for key, value in content.items()]
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+_json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _deployment(deployment: tuple[str, Any]) -> dict[str, Any]:
+    milvus, selector = deployment
+    return {"milvus": milvus, "selector": {label: values[0] if len(values) == 1 else list(values) for label, values in selector}}
+
+
+def _thresholds(placed: PlacedScope) -> dict[str, Any]:
+    span = placed.slow_queries
+    return {
+        "operations": list(placed.scope.operations),
+        **({"collections": list(placed.scope.collections)} if placed.scope.collections else {}),
+        "histogram": placed.scope.metric,
+        **{
+            each.name: {"threshold": str(each.threshold), "measured": each.in_words, "milliseconds": each.milliseconds}
+            for each in placed.measured
+        },
+        **({"slow_query_span": {"threshold": str(span.span), "measured": "counted by Milvus"}} if span.counted_by_milvus else {}),
+    }
+
+

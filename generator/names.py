@@ -1,0 +1,42 @@
+"""Placeholders for the texts in which profiles differ, so that what is compiled for one can serve the next.
+
+Profiles often differ in nothing but names, selector values and a few thresholds. With placeholders in their place, a
+profile shares most of its rules and tests, already written, with those before it; `put_back` then fills in its own
+texts. Output is the same with and without: a placeholder stands only for text that is written as it is in every
+language of the output (PromQL, YAML, JSON), and must not occur in a profile that it is used for.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+# In a label value, a name, or a regular expression, these characters need no escape.
+_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
+# In the text of an annotation, which is written as a JSON string and expanded by Prometheus.
+_PLAIN_PROSE = re.compile(r"[A-Za-z0-9 .,;:()%+*/_<>=-]+")
+_MARK = "thresher0text"
+_WIDTH = 3
+
+
+@dataclass
+class Names:
+    """The placeholders of one profile, in the order in which they were handed out."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def stand_in(self, text: str, *, prose: bool = False) -> str:
+        """A placeholder for the text; the text itself when it has to be escaped somewhere.
+
+        `prose` is for text that is only ever written into annotations.
+        """
+        if len(self.texts) == 10**_WIDTH or not (_PLAIN_PROSE if prose else _PLAIN).fullmatch(text) or _MARK in text:
+            return text
+        self.texts.append(text)
+        return f"{_MARK}{len(self.texts) - 1:0{_WIDTH}}"
+
+    def put_back(self, written: str) -> str:
+        """What was written, with every text where its placeholder stands."""
+        head, *parts = written.split(_MARK)
+        texts = {f"{index:0{_WIDTH}}": text for index, text in enumerate(self.texts)}
+        return "".join([head, *[texts[part[:_WIDTH]] + part[_WIDTH:] for part in parts]])

@@ -1,0 +1,148 @@
+"""Files -> profiles: reads, checks against the schema, follows `extends`, unfolds fleets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from generator import source
+from generator.findings import Finding, has_errors
+from generator.profile.model import Profile
+from generator.profile.resolve import Defaults, digest, merged, resolve
+from generator.profile.schema import Schema, Validator
+from generator.source import Document, Keys
+
+MAX_EXTENDS = 10
+MAX_FLEET_NAME = 40
+
+_NOT_INHERITED = ("base", "extends", "deployments")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What one file holds: one profile, the deployments of a fleet, or nothing (a base, or mistakes)."""
+
+    file: str
+    profiles: tuple[Profile, ...]
+    findings: tuple[Finding, ...]
+    fleet: str | None = None
+
+
+@dataclass
+class Loader:
+    """Loads profile files one after the other; remembers bases, and names that are taken."""
+
+    schema: Schema
+    alerts: Mapping[str, Mapping[str, object]]
+    _bases: dict[Path, tuple[Document | None, list[Finding]]] = field(default_factory=dict)
+    _names: dict[str, source.Position] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.validator = Validator(self.schema)
+        self.defaults = Defaults.of(self.schema, self.alerts)
+
+    def load(self, path: Path) -> Loaded:
+        """Everything that one file holds, and everything there is to say about it."""
+        file = str(path)
+        document, findings = self._read(path, file)
+        if document is None:
+            return Loaded(file, (), tuple(findings))
+        is_base = document.data.get("base") is True
+        inherited, more = self._inherited(document, path, (path.resolve(),))
+        findings += more
+        if inherited is None:
+            return Loaded(file, (), tuple(findings))
+        if "deployments" in inherited.data:
+            profiles, found = self._fleet(inherited)
+            fleet = inherited.data.get("name")
+        else:
+            profile, found = resolve(inherited, self.defaults, is_base=is_base)
+            profiles, fleet = ([profile] if profile else []), None
+        findings += found
+        if not is_base and "name" in inherited.data:
+            findings += self._taken(inherited)
+        return Loaded(file, () if has_errors(findings) else tuple(profiles), tuple(findings), fleet)
+
+    def _read(self, path: Path, file: str) -> tuple[Document | None, list[Finding]]:
+        """What of one file agrees with the schema, and what is wrong with the rest."""
+        document = source.read(path, file)
+        return (None, document) if isinstance(document, list) else self.validator.check(document)
+
+    def _inherited(self, document: Document, path: Path, seen: tuple[Path, ...]) -> tuple[Document | None, list[Finding]]:
+        """The document on top of what it extends."""
+        if "extends" not in document.data:
+            return document, []
+        keys: Keys = ("extends",)
+        base_path = path.parent / document.data["extends"]
+        try:
+            real = base_path.resolve()
+        except (OSError, RuntimeError, ValueError) as error:
+            return None, [document.finding(keys, f"cannot be followed: {error}", "give the path of a readable file")]
+        if real in seen:
+            return None, [document.finding(keys, "extends itself", "remove one link of the circle")]
+        if len(seen) >= MAX_EXTENDS:
+            return None, [document.finding(keys, f"more than {MAX_EXTENDS} levels of `extends`", "flatten the chain")]
+        if real not in self._bases:
+            base, findings = self._read(base_path, str(base_path))
+            if base is not None:
+                base, more = self._inherited(base, base_path, (*seen, real))
+                findings += more
+            self._bases[real] = base, findings
+        base, findings = self._bases[real]
+        if base is None:
+            where = f"{document.data['extends']} cannot be used"
+            return None, [*findings, document.finding(keys, where, "mend that file, or name another")]
+        kept = {key: value for key, value in base.data.items() if key not in _NOT_INHERITED}
+        return merged(replace(base, data=kept), document), []
+
+    def _taken(self, document: Document) -> list[Finding]:
+        """A finding when another file has the same name: both would write the same output."""
+        position = document.position(("name",))
+        first = self._names.setdefault(document.data["name"], position)
+        if first is position:
+            return []
+        wrong = f"{document.data['name']} is also the name in {first.file}:{first.line}"
+        return [document.finding(("name",), wrong, "give each profile a name of its own")]
+
+    def _fleet(self, document: Document) -> tuple[list[Profile], list[Finding]]:
+        """One profile per deployment. Deployments with equal settings are resolved once."""
+        findings: list[Finding] = []
+        name = document.data.get("name", "")
+        if len(name) > MAX_FLEET_NAME:
+            wrong = f"{len(name)} characters, too long for a fleet"
+            findings.append(document.finding(("name",), wrong, f"at most {MAX_FLEET_NAME}: release and settings are added"))
+        root, entries = _unfolded(document)
+        profiles: list[Profile] = []
+        for entry in entries:
+            whole = merged(root, entry)
+            profile, found = resolve(whole, self.defaults)
+            findings += found
+            if profile:
+                own = {key: value for key, value in entry.data.items() if key not in ("selector", "milvus")}
+                settings = {key: value for key, value in whole.data.items() if key != "selector"}
+                profiles.append(replace(profile, digest=digest(settings), overrides=digest(own) if own else ""))
+        return profiles, findings
+
+
+def _unfolded(document: Document) -> tuple[Document, list[Document]]:
+    """A fleet file as the settings beside its list, and one document per entry of the list."""
+    entries = [Document(document.file, entry, {}, {}) for entry in document.data["deployments"]]
+    shared = {key: value for key, value in document.data.items() if key != "deployments"}
+    root = Document(document.file, shared, {}, {})
+    for table in ("values", "keys"):
+        for keys, position in getattr(document, table).items():
+            if keys[:1] != ("deployments",):
+                getattr(root, table)[keys] = position
+            elif len(keys) > 1:
+                getattr(entries[keys[1]], table)[keys[2:]] = position
+    return root, entries
+
+
+def files(paths: tuple[Path, ...]) -> Iterator[Path]:
+    """The given files, and the YAML files directly inside the given directories, in a stable order."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(entry for entry in path.iterdir() if entry.suffix in (".yaml", ".yml"))
+        else:
+            yield path

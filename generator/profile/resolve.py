@@ -1,0 +1,393 @@
+"""Checked settings -> Profile: defaults, what is inherited, and every rule that a schema cannot say."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from generator import catalog, conventions
+from generator.findings import Finding, has_errors, quoted
+from generator.profile.model import OPERATIONS, TIERS, AlertSettings, Profile, Scope, Selector, Texts, Threshold, Thresholds
+from generator.profile.schema import Schema
+from generator.source import Document, Keys
+from generator.units import Duration, Factor, Rate, Share
+
+T = TypeVar("T")
+
+_NO_TIME, _MILLISECOND, MAX_DURATION = Duration.parse("0s"), Duration.parse("1ms"), Duration.parse("1d")
+# An instant query looks back 5 minutes for a sample: with longer intervals, series come and go.
+# prometheus.io/docs/prometheus/latest/querying/basics/#staleness
+MAX_INTERVAL = Duration.parse("5m")
+_DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
+
+
+@dataclass(frozen=True, eq=False)
+class Defaults:
+    """What holds where a profile says nothing, as the schema and the rule templates have it."""
+
+    settings: Mapping[str, Any]
+    thresholds: Mapping[str, str]
+    alerts: Mapping[str, Mapping[str, object]]
+
+    @classmethod
+    def of(cls, schema: Schema, alerts: Mapping[str, Mapping[str, object]]) -> Defaults:
+        def defaults(properties: Schema) -> dict[str, Any]:
+            return {key: part["default"] for key, part in properties.items() if "default" in part}
+
+        return cls(defaults(schema["properties"]), defaults(schema["$defs"]["thresholds"]["properties"]), alerts)
+
+
+def merged(base: Document, over: Document) -> Document:
+    """`over` on top of `base`: maps are merged key by key, anything else is replaced."""
+    data = _merged(base.data, over.data)
+    values = {keys: at for keys, at in base.values.items() if _present(data, keys)}
+    return Document(over.file, data, {**values, **over.values}, {**base.keys, **over.keys})
+
+
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+        for key, value in over.items()
+    }
+    return {**base, **both}
+
+
+def _present(data: Any, keys: Keys) -> bool:
+    for key in keys:
+        try:
+            data = data[key]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def resolve(document: Document, defaults: Defaults, *, is_base: bool = False) -> tuple[Profile | None, list[Finding]]:
+    """The profile that the settings describe, and what there is to say about them.
+
+    The profile is None when an error was found, and for a base, which is only checked as far as it goes.
+    """
+    work = _Resolver(document, defaults)
+    profile = work.profile(is_base=is_base)
+    return (None if has_errors(work.findings) else profile), work.findings
+
+
+class _Resolver:
+    def __init__(self, document: Document, defaults: Defaults) -> None:
+        self.document, self.defaults = document, defaults
+        self.data: Mapping[str, Any] = {**defaults.settings, **document.data}
+        self.findings: list[Finding] = []
+
+    def refuse(self, keys: Keys, wrong: str, right: str, *, of_key: bool = False) -> None:
+        self.findings.append(self.document.finding(keys, wrong, right, of_key=of_key))
+
+    def warn(self, keys: Keys, wrong: str, right: str) -> None:
+        self.findings.append(self.document.finding(keys, wrong, right, warning=True))
+
+    def profile(self, *, is_base: bool) -> Profile | None:
+        data = self.data
+        if not is_base:
+            for key, right in (
+                ("name", "write a name such as prod-search"),
+                ("milvus", 'write the release that the deployment runs, such as "2.6.19"'),
+                ("selector", "write the target labels of the deployment, such as {namespace: vectors}"),
+            ):
+                if key not in data and (key,) not in self.document.values:
+                    self.refuse((key,), "missing", right)
+        name = data.get("name", "")
+        if name in _DEVICE_NAMES:
+            self.refuse(("name",), f"{quoted(name)} is a device on Windows, no directory", "choose another name")
+        release = self.release()
+        selector = self.selector()
+        identity = self.identity(selector, release)
+        scrape = self.duration(("scrape_interval",), limit=MAX_INTERVAL)
+        evaluation = self.duration(("evaluation_interval",), limit=MAX_INTERVAL)
+        window = self.duration(("window",))
+        if window.milliseconds < 4 * scrape.milliseconds:
+            self.refuse(
+                ("window",),
+                f"{window} is less than 4 scrape intervals of {scrape}: one lost scrape leaves a rate without a value",
+                f"write at least {Duration(4 * scrape.milliseconds)}",
+            )
+        scopes = self.scopes(release)
+        span = self.duration(("server_slow_query_span",)) if "server_slow_query_span" in data else None
+        extra = self.texts(("labels",), labels=True, identity=identity), self.texts(("annotations",), labels=False)
+        alerts = {
+            alert: self.alert(alert, settings, extra, identity, evaluation, window)
+            for alert, settings in self.defaults.alerts.items()
+        }
+        if has_errors(self.findings) or is_base:
+            return None
+        return Profile(
+            name=name,
+            milvus=release.name if release else "",
+            selector=selector,
+            identity=identity,
+            scrape_interval=scrape,
+            evaluation_interval=evaluation,
+            window=window,
+            snap=data["snap"],
+            scopes=scopes,
+            server_slow_query_span=span,
+            alerts=alerts,
+            runbook_base_url=data.get("runbook_base_url", "").rstrip("/"),
+            dashboard_url=data.get("dashboard_url", ""),
+            digest=digest(self.document.data),
+            document=self.document,
+        )
+
+    def release(self) -> catalog.Release | None:
+        try:
+            return catalog.release(self.data["milvus"]) if "milvus" in self.data else None
+        except catalog.UnknownRelease as unknown:
+            why = f": {unknown.why}" if unknown.why else ""
+            self.refuse(
+                ("milvus",),
+                f"release {quoted(unknown.name)} is not in the catalog{why}",
+                f"nearest known: {', '.join(unknown.nearest)}",
+            )
+            return None
+
+    def selector(self) -> Selector:
+        selector = []
+        for label, given in self.data.get("selector", {}).items():
+            values = tuple(given) if isinstance(given, list) else (given,)
+            for index, value in enumerate(values):
+                keys = ("selector", label, index) if isinstance(given, list) else ("selector", label)
+                self.check_text(keys, value)
+            if label.startswith("__"):
+                self.refuse(("selector", label), "a label that Prometheus keeps to itself", "use a target label", of_key=True)
+            selector.append((label, values))
+        return tuple(selector)
+
+    def identity(self, selector: Selector, release: catalog.Release | None) -> tuple[str, ...]:
+        identity = tuple(self.data.get("identity", [label for label, _ in selector]))
+        taken = catalog.milvus_labels(release.branch) if release else frozenset()
+        places: dict[str, Keys] = {label: ("selector", label) for label, _ in selector}
+        places |= {label: ("identity", index) for index, label in enumerate(self.data.get("identity", ()))}
+        for label, keys in places.items():
+            if label in taken:
+                self.refuse(
+                    keys, f"{quoted(label)} is a label that Milvus puts on some of its metrics", "use labels that Prometheus puts on every series of the target", of_key="selector" in keys
+                )
+            elif label in conventions.RESERVED_LABELS:
+                self.refuse(keys, f"{quoted(label)} is a label of the alerts themselves", "use a target label", of_key="selector" in keys)
+        return identity
+
+    def scopes(self, release: catalog.Release | None) -> tuple[Scope, ...]:
+        data = self.data
+        operations = [name for name in OPERATIONS if release is None or name in offered_operations(release)]
+        for name in data.get("operations", {}):
+            if name not in operations and release:
+                self.warn(("operations", name), f"Milvus {release.name} has no {name}", "these thresholds have no effect")
+        scopes = []
+        checked: set[tuple[Keys, ...]] = set()
+        for collection in (None, *data.get("collections", {})):
+            for operation in operations:
+                chain = [((), data), (("operations", operation), data.get("operations", {}).get(operation, {}))]
+                if collection:
+                    chain.append((("collections", collection), data["collections"][collection]))
+                texts, places = dict(self.defaults.thresholds), {tier: ("thresholds", tier) for tier in TIERS}
+                for prefix, level in chain:
+                    for tier, text in level.get("thresholds", {}).items():
+                        texts[tier], places[tier] = text, (*prefix, "thresholds", tier)
+                found = {tier: self.parsed(places[tier], Duration.parse, texts[tier]) for tier in TIERS}
+                if tuple(places.values()) not in checked:
+                    checked.add(tuple(places.values()))
+                    self.check_order(found, places)
+                if all(found.values()):
+                    scopes.append(Scope(collection, operation, Thresholds(**{tier: found[tier] or MAX_DURATION for tier in TIERS})))
+        return tuple(scopes)
+
+    def check_order(self, found: Mapping[str, Duration | None], places: Mapping[str, Keys]) -> None:
+        for tier in TIERS:
+            value = found[tier]
+            if value is not None and not value:
+                self.refuse(places[tier], f"{value} would be exceeded by every request", "write a duration above 0")
+        for low, high in zip(TIERS, TIERS[1:], strict=False):
+            below, above = found[low], found[high]
+            if below is None or above is None or below < above or (below == above and high == "slow_query_span"):
+                continue
+            relation = "the same as" if below == above else "above"
+            # The position is that of the setting that was given, where only one of the two was.
+            given = [tier for tier in (high, low) if places[tier] in self.document.values]
+            if given and given[0] == high:
+                side = "the same as" if below == above else "below"
+                self.refuse(places[high], f"{above} is {side} {low} ({below})", f"write a duration above {below}, or lower {low}")
+            else:
+                self.refuse(places[low], f"{below} is {relation} {high} ({above})", f"write a duration below {above}, or raise {high}")
+
+    def alert(
+        self,
+        name: str,
+        defaults: Mapping[str, object],
+        extra: tuple[Texts, Texts],
+        identity: tuple[str, ...],
+        evaluation: Duration,
+        window: Duration,
+    ) -> AlertSettings:
+        given = self.data.get("alerts", {}).get(name, {})
+        if not given:
+            return _default_settings(name, self.defaults, extra, window)
+        at: Keys = ("alerts", name)
+
+        def setting(key: str) -> Any:
+            return given.get(key, defaults.get(key))
+
+        for_ = self.duration((*at, "for"), str(defaults["for"]), smallest=_NO_TIME)
+        keep = self.duration((*at, "keep_firing_for"), str(defaults.get("keep_firing_for", "0s")), smallest=_NO_TIME)
+        for key, duration in (("for", for_), ("keep_firing_for", keep)):
+            late = duration.milliseconds % (evaluation.milliseconds or 1)
+            if late and (*at, key) in self.document.values:
+                effective = Duration(duration.milliseconds - late + evaluation.milliseconds)
+                self.warn((*at, key), f"{duration} is no multiple of evaluation_interval ({evaluation})", f"takes effect as {effective}")
+        quantile = Decimal(repr(setting("quantile"))) if "quantile" in defaults else None
+        rate: Rate | None = None
+        if "min_request_rate" in defaults:
+            if setting("min_request_rate") == "derived":
+                assert quantile is not None
+                rate = enough_requests(quantile, window)
+            else:
+                rate = self.parsed((*at, "min_request_rate"), Rate.parse, str(setting("min_request_rate")))
+                if rate and not rate.count:
+                    self.warn((*at, "min_request_rate"), f"{rate}: a single slow request can fire this alert", "write a rate above 0")
+        threshold: Threshold | None = None
+        if "threshold" in defaults:
+            threshold = self.parsed((*at, "threshold"), _reader(defaults["threshold"]), setting("threshold"))
+            if isinstance(threshold, Rate) and not threshold.count:
+                self.refuse((*at, "threshold"), f"{threshold} would always be exceeded", "write a rate above 0")
+        labels = self.texts((*at, "labels"), labels=True, identity=identity)
+        annotations = self.texts((*at, "annotations"), labels=False)
+        return AlertSettings(
+            enabled=given.get("enabled", True),
+            severity=str(setting("severity")),
+            for_=for_,
+            keep_firing_for=keep,
+            quantile=quantile,
+            min_request_rate=rate,
+            threshold=threshold,
+            labels=tuple({**dict(extra[0]), **dict(labels)}.items()),
+            annotations=tuple({**dict(extra[1]), **dict(annotations)}.items()),
+        )
+
+    def texts(self, keys: Keys, *, labels: bool, identity: tuple[str, ...] = ()) -> Texts:
+        """Extra labels or annotations, checked: they must not take the place of the compiler's own."""
+        given: Any = self.data
+        for key in keys:
+            given = given.get(key, {})
+        reserved = conventions.RESERVED_LABELS | set(identity) if labels else conventions.RESERVED_ANNOTATIONS
+        for name, value in given.items():
+            if name in reserved or (labels and name.startswith("__")):
+                self.refuse((*keys, name), "is set by Thresher or carried by the series", "choose another name", of_key=True)
+            self.check_text((*keys, name), value, template=not labels)
+        return tuple(sorted(given.items()))
+
+    def check_text(self, keys: Keys, value: str, *, template: bool = False) -> None:
+        """Refuses text that looks like other text, or that Prometheus would expand."""
+        hidden = [char for char in value if unicodedata.category(char) in ("Cf", "Co", "Cs", "Cc", "Cn", "Zl", "Zp")]
+        spaces = [char for char in value if unicodedata.category(char) == "Zs" and char != " "]
+        if hidden or spaces:
+            self.refuse(keys, f"character U+{ord((hidden + spaces)[0]):04X} cannot be told apart by eye", "remove it")
+        elif unicodedata.normalize("NFC", value) != value:
+            self.refuse(keys, f"{quoted(value)} is not in Unicode's composed form (NFC)", "type it anew, or normalise it")
+        elif not template and "{{" in value:
+            self.refuse(keys, f"{quoted(value)} holds `{{{{`, which Prometheus would expand", "remove the braces")
+        elif len(scripts := _scripts(value)) > 1:
+            self.warn(keys, f"{quoted(value)} mixes {' and '.join(sorted(scripts))} letters", "check that each letter is what it seems")
+
+    def duration(
+        self, keys: Keys, default: str = "1m", *, smallest: Duration = _MILLISECOND, limit: Duration = MAX_DURATION
+    ) -> Duration:
+        """The duration at `keys`, in whole milliseconds and within limits; `default` after a finding."""
+        given: Any = self.data
+        for key in keys:
+            given = given.get(key, {}) if isinstance(given, dict) else {}
+        found = self.parsed(keys, Duration.parse, given or default)
+        if found is None:
+            return Duration.parse(default)
+        if found > limit:
+            self.refuse(keys, f"{found} is longer than {limit}", f"write at most {limit}")
+        elif found < smallest:
+            self.refuse(keys, f"{found} is no time at all", "write a duration above 0")
+        elif found.milliseconds % 1:
+            self.refuse(keys, f"{found} is no whole number of milliseconds", "write whole milliseconds")
+        else:
+            return found
+        return Duration.parse(default)
+
+    def parsed(self, keys: Keys, parse: Callable[[str], T], text: Any) -> T | None:
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.refuse(keys, str(error), "see the description of the setting in `thresher schema`")
+            return None
+
+
+@lru_cache(maxsize=1024)
+def _default_settings(name: str, defaults: Defaults, extra: tuple[Texts, Texts], window: Duration) -> AlertSettings:
+    """The settings of an alert of which the profile says nothing."""
+    given = defaults.alerts[name]
+    quantile = Decimal(repr(given["quantile"])) if "quantile" in given else None
+    rate: Rate | None = None
+    if given.get("min_request_rate") == "derived":
+        assert quantile is not None
+        rate = enough_requests(quantile, window)
+    elif "min_request_rate" in given:
+        rate = Rate.parse(str(given["min_request_rate"]))
+    return AlertSettings(
+        enabled=True,
+        severity=str(given["severity"]),
+        for_=Duration.parse(str(given["for"])),
+        keep_firing_for=Duration.parse(str(given["keep_firing_for"])),
+        quantile=quantile,
+        min_request_rate=rate,
+        threshold=_reader(given["threshold"])(given["threshold"]) if "threshold" in given else None,
+        labels=extra[0],
+        annotations=extra[1],
+    )
+
+
+def offered_operations(release: catalog.Release) -> tuple[str, ...]:
+    """The kinds of requests that the proxy of a release measures, of those that users send."""
+    metric = release.metric("milvus_proxy_sq_latency")
+    return tuple(name for name in OPERATIONS if metric and name in metric.values["query_type"])
+
+
+def enough_requests(quantile: Decimal, window: Duration) -> Rate:
+    """The rate from which on a single slow request is no more than what the quantile allows.
+
+    With N requests in the window one of them is a share of 1/N, so N must be at least 1/(1 - quantile).
+    sre.google/workbook/alerting-on-slos, "Low-Traffic Services and Error Budget Alerting".
+    """
+    per_minute = 1 / (1 - quantile) / (window.seconds / 60)
+    return Rate(Decimal(math.ceil(per_minute)) if per_minute > 1 else round(per_minute, 6), "m")
+
+
+def digest(data: Mapping[str, Any]) -> str:
+    """SHA-256 of the settings as written, whatever their order and layout."""
+    return hashlib.sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _reader(default: object) -> Callable[[Any], Threshold]:
+    text = str(default)
+    if "/" in text:
+        return Rate.parse
+    if "%" in text:
+        return Share.parse
+    return Factor.parse if text.endswith("x") else int
+
+
+def _scripts(text: str) -> set[str]:
+    """The scripts of the letters: the first word of each one's Unicode name."""
+    return set() if text.isascii() else {name.split()[0] for name in _letter_names(text)}
+
+
+def _letter_names(text: str) -> Iterator[str]:
+    return (unicodedata.name(char, "UNKNOWN") for char in text if char.isalpha())
+

@@ -1,0 +1,455 @@
+"""Rule sets -> promtool unit tests that prove them.
+
+A scenario, declared beside its rule, tells a story in three parts: *calm* (the alert must be silent, for longer than
+its `for`), *breach* (it must fire) and calm again (it must resolve). Each part is long enough for windows to fill.
+The stories become promtool test cases whose input series have the names, labels and buckets that the release exposes.
+
+What is generated stays off the edges where promtool versions differ: no sample counts at the border of a window
+(left-open since 3.0), no comparison of floats that engines round differently, a fixed order of groups.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from generator import conventions
+from generator.buckets import Point, spellings
+from generator.catalog import Release
+from generator.profile import Profile, Selector
+from generator.promql.text import equals, quoted_string
+from generator.rules import RATE_LIMITED, Group, Rule, RuleSet
+from generator.templates import TemplateError, lookup
+from generator.units import Duration, plain
+
+Labels = Mapping[str, str]
+
+# Steps after which a change has passed through every window, whatever the promtool version counts at its edges.
+_SLACK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class AlertCheck:
+    """At a time (in steps), exactly these alerts of a name fire: labels and annotations of each."""
+
+    step: int
+    alert: str
+    firing: tuple[tuple[Labels, Labels], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SampleCheck:
+    """At a time (in steps), the expression yields exactly these samples: labels and value of each."""
+
+    step: int
+    expr: str
+    samples: tuple[tuple[Labels, int], ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One scenario of one rule: input series (name with labels, values) and what must hold.
+
+    `feeds` are the metrics that it has series of, `steps` is how long it lasts.
+    """
+
+    name: str
+    rule: str
+    series: tuple[tuple[str, str], ...]
+    alerts: tuple[AlertCheck, ...]
+    samples: tuple[SampleCheck, ...]
+    feeds: frozenset[str]
+    steps: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    """The tests of one rule set. `step` is both the sample and the evaluation interval.
+
+    Each test runs several cases at once, none of which feeds a metric that the rule of another reads: promtool
+    evaluates every rule at every step of a test, so fewer tests are what makes the whole faster.
+    """
+
+    profile: Profile
+    step: Duration
+    groups: tuple[str, ...]
+    tests: tuple[tuple[Case, ...], ...]
+
+
+def suite(rule_set: RuleSet) -> Suite:
+    """Every scenario of every rule as test cases. Raises TemplateError when a scenario makes no sense."""
+    profile = rule_set.profile
+    stage = _stage(
+        rule_set.release, step_of(profile), profile.window, rule_set.selector, profile.identity, profile.operations[0]
+    )
+    parts = [_group_cases(group, stage) for group in rule_set.groups]
+    cases = [case for part in parts for case in part.cases]
+    plan = _packed(tuple(part.needs for part in parts))
+    tests = [tuple([cases[index] for index in pack]) for pack in plan]
+    names = tuple(group.name for group in rule_set.groups if group.rules)
+    return Suite(profile, stage.step, names, (*tests, (_without_data(rule_set.rules, stage),)))
+
+
+# Of one case: how many steps it lasts, the metrics that it feeds, the metrics that its rule reads.
+_Needs = tuple[int, frozenset[str], frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _GroupCases:
+    cases: tuple[Case, ...]
+    needs: tuple[_Needs, ...]
+
+
+@lru_cache(maxsize=1024)
+def _group_cases(group: Group, stage: _Stage) -> _GroupCases:
+    """The cases of the rules of one group."""
+    reads: dict[str, frozenset[str]] = {}
+    cases: list[Case] = []
+    needs: list[_Needs] = []
+    for rule in group.rules:
+        own = rule.metrics.union(*[reads[name] for name in rule.records])
+        reads[rule.name] = reads.get(rule.name, own) | own
+        found = _cases(rule, stage)
+        cases += found
+        needs += [(case.steps, case.feeds, own) for case in found]
+    return _GroupCases(tuple(cases), tuple(needs))
+
+
+@lru_cache(maxsize=1024)
+def _packed(groups: tuple[tuple[_Needs, ...], ...]) -> tuple[tuple[int, ...], ...]:
+    """Which cases, by their number, go into one test: the longest first, each where it fits."""
+    cases = [needs for group in groups for needs in group]
+    packs: list[tuple[list[int], set[str], set[str]]] = []
+    for index in sorted(range(len(cases)), key=lambda index: (-cases[index][0], index)):
+        _, feeds, reads = cases[index]
+        for members, fed, read in packs:
+            if feeds.isdisjoint(read) and reads.isdisjoint(fed) and feeds.isdisjoint(fed):
+                break
+        else:
+            members, fed, read = [], set(), set()
+            packs.append((members, fed, read))
+        members.append(index)
+        fed |= feeds
+        read |= reads
+    return tuple(tuple(sorted(members)) for members, _, _ in packs)
+
+
+def step_of(profile: Profile) -> Duration:
+    """The sample interval of the tests, in whole seconds: windows and `for`s are several steps long."""
+    window = profile.window.seconds
+    shortest = min((a.for_.seconds for a in profile.alerts.values() if a.enabled and a.for_), default=window)
+    return Duration.of_seconds(max(math.floor(max(min(window / 5, shortest / 2), window / 60)), 1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """What the scenarios of a profile are played on: `deployment` are the labels of its targets."""
+
+    release: Release
+    step: Duration
+    window: Duration
+    deployment: Labels
+    samples: Labels
+
+    @property
+    def minutes(self) -> float:
+        return float(self.step.seconds) / 60
+
+    def steps(self, duration: Duration | str) -> int:
+        length = Duration.parse(duration) if isinstance(duration, str) else duration
+        return math.ceil(length.milliseconds / self.step.milliseconds)
+
+
+@lru_cache(maxsize=256)
+def _stage(
+    release: Release, step: Duration, window: Duration, selector: Selector, identity: tuple[str, ...], operation: str
+) -> _Stage:
+    names = {label: values[0] for label, values in selector}
+    deployment = {**{label: f"some-{label.replace('_', '-')}" for label in identity}, **names}
+    samples = {
+        "job": "milvus", "instance": "milvus-0:9091", "node_id": "1", "db_name": "default", "collection_name": "others",
+        "query_type": operation, "msg_type": operation, "function_name": "Search", **deployment,
+    }  # fmt: skip
+    return _Stage(release, step, window, deployment, samples)
+
+
+@dataclass(frozen=True, slots=True)
+class _Story:
+    """How many steps each part of a scenario lasts."""
+
+    calm: int
+    breach: int
+    recovery: int
+
+    @classmethod
+    def of(cls, rule: Rule, scenario: Mapping[str, Any], stage: _Stage) -> _Story:
+        window = stage.steps(stage.window) + _SLACK
+        if not rule.is_alert:
+            return cls(0, window + 1, 0)
+        least = window + stage.steps(rule.for_) + 1
+
+        def steps(key: str) -> int:
+            return stage.steps(scenario[key]) if key in scenario else 0
+
+        return cls(
+            calm=max(steps("calm_for"), least),
+            breach=steps("breach_for") or least,
+            recovery=max(steps("recover_for"), window) + stage.steps(rule.keep_firing_for) + 1,
+        )
+
+
+@lru_cache(maxsize=8192)
+def _cases(rule: Rule, stage: _Stage) -> tuple[Case, ...]:
+    """The cases of one rule: one per scenario, two where a scenario runs in both spellings of `le`."""
+    samples = {**stage.samples}
+    for bound in rule.bindings.values():
+        samples |= getattr(bound, "sample", {})
+    cases = []
+    for scenario in rule.scenarios:
+        try:
+            if "when" in scenario and not lookup(scenario["when"], rule.bindings):
+                continue
+            spellings = (0, 1) if scenario.get("spellings") == "both" else (None,)
+            cases += [_case(rule, scenario, stage, samples, spelling) for spelling in spellings]
+        except (LookupError, ValueError, AttributeError, TypeError, ZeroDivisionError) as error:
+            raise rule.template.error(f"scenario `{scenario.get('name')}`: {error!r}") from error
+    return tuple(cases)
+
+
+_SPELLED = (" (`le` as Prometheus 2 keeps it)", " (`le` as Prometheus 3 has it)")
+
+
+def _case(rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Labels, spelling: int | None) -> Case:
+    story = _Story.of(rule, scenario, stage)
+    series: list[tuple[str, str]] = []
+    feeds = set()
+    for stimulus in scenario["given"]:
+        name, made = _series(rule, stimulus, story, stage, samples, spelling or 0)
+        series += made
+        feeds.add(name)
+    if rule.is_alert:
+        alerts, checks = _alerting(rule, scenario, samples, story, stage)
+    else:
+        alerts, checks = (), (_recorded(rule, scenario["expect"], samples, story),)
+    name = f"{rule.name}: {scenario['name']}{'' if spelling is None else _SPELLED[spelling]}"
+    steps = story.calm + story.breach + story.recovery
+    return Case(name, rule.name, tuple(series), alerts, checks, frozenset(feeds), steps)
+
+
+def _recorded(rule: Rule, expect: Mapping[str, Any], samples: Labels, story: _Story) -> SampleCheck:
+    """That the recorded series has the expected value, within what floats of two engines may differ by."""
+    value = float(expect["value"])
+    labels = _labels(rule, expect, samples)
+    matchers = ", ".join(equals(label, text) for label, text in sorted(labels.items()))
+    expr = f"abs({rule.name}{{{matchers}}} - {plain(round(value, 9))}) < bool {'1e-9' if value < 1000 else '1e-6'}"
+    return SampleCheck(story.breach - 1, expr, ((labels, 1),))
+
+
+def _alerting(
+    rule: Rule, scenario: Mapping[str, Any], samples: Labels, story: _Story, stage: _Stage
+) -> tuple[tuple[AlertCheck, ...], tuple[SampleCheck, ...]]:
+    """Silent at the end of the calm, firing (or not) at the end of the breach, silent when all is over."""
+    expect = scenario["expect"]
+    firing: tuple[tuple[Labels, Labels], ...] = ()
+    if expect != "silent":
+        labels = _labels(rule, expect, samples)
+        value = float(expect["value"])
+        firing = ((labels, {name: _expanded(rule, text, labels, value) for name, text in rule.annotations}),)
+    breach, recovery = story.calm, story.calm + story.breach
+    checks = (
+        AlertCheck(breach - 1, rule.name, ()),
+        AlertCheck(recovery - 1, rule.name, firing),
+        AlertCheck(recovery + story.recovery - 1, rule.name, ()),
+    )
+    return checks, tuple(_timing(rule, breach, stage.steps(rule.for_))) if scenario.get("sharp") else ()
+
+
+def _timing(rule: Rule, breach: int, hold: int) -> Iterator[SampleCheck]:
+    """That the alert is pending until `for` has passed, and fires then."""
+    expr = f'count by (alertstate) (ALERTS{{alertname="{rule.name}"}})'
+    if hold >= 2:
+        yield SampleCheck(breach + hold - 1, expr, (({"alertstate": "pending"}, 1),))
+    yield SampleCheck(breach + hold + 1, expr, (({"alertstate": "firing"}, 1),))
+
+
+@lru_cache(maxsize=1024)
+def _without_data(rules: tuple[Rule, ...], stage: _Stage) -> Case:
+    """No series at all: every alert is silent but the ones that watch for exactly that."""
+    alerts = [rule for rule in rules if rule.is_alert and not rule.template.fires_without_data]
+    step = max([stage.steps(rule.for_) for rule in alerts], default=0) + stage.steps(stage.window)
+    names = dict.fromkeys(rule.name for rule in alerts)
+    checks = tuple(AlertCheck(step, name, ()) for name in names)
+    return Case("no series at all: every alert is silent", "", (), checks, (), frozenset(), step)
+
+
+def _labels(rule: Rule, expect: Mapping[str, Any], samples: Labels) -> dict[str, str]:
+    """Every label that the result must have: the type checker knows the names, the scenario the values."""
+    values = {**samples, **{label: str(text) for label, text in expect.get("labels", {}).items()}}
+    own = dict(rule.labels)
+    return {**{label: values[label] for label in rule.result.labels if label not in own}, **own}
+
+
+def _series(
+    rule: Rule, stimulus: Mapping[str, Any], story: _Story, stage: _Stage, samples: Labels, spelling: int
+) -> tuple[str, list[tuple[str, str]]]:
+    """The input series of one entry of `given`, and the metric that they belong to."""
+    kind = next(kind for kind in ("histogram", "counter", "gauge") if kind in stimulus)
+    name = stimulus[kind]
+    metric, own, known = _own_labels(stage.release, name, kind)
+    given = {label: str(value) for label, value in stimulus.get("labels", {}).items()}
+    if unknown := sorted(set(given) - set(own) - {"job", "instance", *stage.deployment}):
+        raise ValueError(f"{name} has no label {unknown[0]}")
+    special = {"msg_type": "DQLSearch"} if name == RATE_LIMITED else {}
+    labels = {label: known[label][0] if label in known else "x" for label in own}
+    labels |= {label: samples[label] for label in (*own, "job", "instance", *stage.deployment) if label in samples}
+    labels |= {**special, **given}
+    calm = stimulus.get("calm", stimulus.get("breach"))
+    breach = stimulus.get("breach", calm)
+    if kind == "gauge":
+        return metric, [(_named(name, labels), _gauge(calm, breach, story))]
+    if kind == "counter":
+        gains = [None if level == "absent" else _exact(float(level["add"]) * stage.minutes) for level in (calm, breach)]
+        return metric, [(_named(name, labels), _counter(*gains, story))]
+    also = lookup(stimulus["also"], rule.bindings).values if "also" in stimulus else ()
+    at = lookup(stimulus["at"], rule.bindings)
+    levels = [_histogram(level, at, also, stage.minutes) for level in (calm, breach)]
+    made = []
+    before, after = _named(f"{name}_bucket", {**labels, "le": "?"}).split('le="?"')
+    for bound in levels[0][0]:
+        values = _counter(*(buckets[bound] for buckets, _ in levels), story)
+        texts = spellings(bound)
+        made.append((f'{before}le="{texts[min(spelling, len(texts) - 1)]}"{after}', values))
+    if any(total is not None for _, total in levels):
+        made.append((_named(f"{name}_sum", labels), _counter(*(total for _, total in levels), story)))
+    return metric, made
+
+
+def _histogram(
+    level: Any, at: Point, also: Iterable[float], minutes: float
+) -> tuple[dict[float, float | None], float | None]:
+    """What each bucket and the sum of a histogram gain per step; None while it is absent.
+
+    The buckets are those around the point, and `also` others. All requests lie in the buckets next to it. There is
+    a sum only where the level says what the mean is.
+    """
+    bounds = [*sorted({*also, at.lower, at.upper, at.following} - {0.0, math.inf}), math.inf]
+    if level == "absent":
+        return dict.fromkeys(bounds), None
+    requests, slower = float(level["requests"]) * minutes, float(level["slower"]) * minutes
+    lower, upper = _spread(requests, slower, float(at.fraction))
+
+    def under(bound: float) -> float:
+        return _exact(requests if bound > at.upper else upper if bound == at.upper else lower if bound == at.lower else 0.0)
+
+    return {bound: under(bound) for bound in bounds}, _exact(requests * float(level["mean"])) if "mean" in level else None
+
+
+def _exact(gain: float) -> float:
+    """The gain rounded to a binary fraction: sums of it are exact, so that no counter seems to fall by a rounding."""
+    quantum = 1024 if gain >= 1 else 1 << 20
+    return round(gain * quantum) / quantum
+
+
+def _spread(requests: float, slower: float, fraction: float) -> tuple[float, float]:
+    """How many requests lie under the lower and under the upper bound, for `slower` of them to be too slow.
+
+    At a bound (`fraction` 1) all others lie between both bounds. Interpolated, the share under the threshold is
+    lower + fraction * (upper - lower).
+    """
+    if fraction == 1:
+        return 0.0, requests - slower
+    outside = slower / (1 - fraction)
+    if outside <= requests:
+        return requests - outside, requests
+    return 0.0, (requests - slower) / fraction
+
+
+def _counter(calm: float | None, breach: float | None, story: _Story) -> str:
+    """promtool's notation for a counter that gains so much per step in each part."""
+    parts, total, there = [], 0.0, False
+    for steps, gain in ((story.calm, calm), (story.breach, breach), (story.recovery, calm)):
+        if not steps:
+            continue
+        if gain is None:
+            parts.append(_gone(steps, there))
+            there = False
+            continue
+        start = total + gain if there else total
+        parts.append(f"{_number(start)}+{_number(gain)}x{steps - 1}")
+        total, there = start + gain * (steps - 1), True
+    return " ".join(parts)
+
+
+def _gauge(calm: Any, breach: Any, story: _Story) -> str:
+    """promtool's notation for a gauge that has a value in each part, or changes it several times in the breach."""
+    parts, there = [], False
+    changes = int(breach["changes"]) if isinstance(breach, dict) and "changes" in breach else 0
+    for steps, level in ((story.calm, calm), (story.breach, breach), (story.recovery, calm)):
+        if not steps:
+            continue
+        if level == "absent":
+            parts.append(_gone(steps, there))
+        elif "is" in level:
+            value = float(level["is"]) + (changes if len(parts) > 1 and changes else 0)
+            parts.append(f"{_number(value)}x{steps - 1}")
+        else:
+            first, each = float(calm["is"]), steps // changes
+            lengths = [each] * (changes - 1) + [steps - each * (changes - 1)]
+            parts += [f"{_number(first + index + 1)}x{length - 1}" for index, length in enumerate(lengths)]
+        there = level != "absent"
+    return " ".join(parts)
+
+
+def _gone(steps: int, there: bool) -> str:
+    """A series that is not there; if it was there before, Prometheus marks it stale at once."""
+    if not there:
+        return f"_x{steps}"
+    return "stale" + (f" _x{steps - 1}" if steps > 1 else "")
+
+
+def _number(value: float) -> str:
+    return plain(value) if value % 1 else str(int(value))
+
+
+@lru_cache(maxsize=8192)
+def _own_labels(release: Release, name: str, kind: str) -> tuple[str, tuple[str, ...], Mapping[str, tuple[str, ...]]]:
+    """The metric of a series, the labels that Milvus puts on it, and their values as far as they are known."""
+    if name == "up":
+        return name, (), {}
+    metric = release.metric(name)
+    found = (metric, "") if kind == "histogram" and metric else release.series(name)
+    if found is None:
+        raise ValueError(f"{name} does not exist in Milvus {release.name}")
+    metric, part = found
+    return metric.name, (*metric.labels, *(("le",) if part == "_bucket" else ())), metric.values
+
+
+def _named(name: str, labels: Labels) -> str:
+    return name + "{" + ",".join([f"{label}={quoted_string(text)}" for label, text in sorted(labels.items())]) + "}"
+
+
+_ACTION = re.compile(r"\{\{ (.*?) \}\}")
+_LABEL = re.compile(r"\$labels\.(\w+)")
+_PRINTF = re.compile(r'printf "(%\.\df)" \$value')
+
+
+def _expanded(rule: Rule, text: str, labels: Labels, value: float) -> str:
+    """The annotation as Prometheus expands it, for the few actions that templates use."""
+
+    def expand(found: re.Match[str]) -> str:
+        action = found[1]
+        if label := _LABEL.fullmatch(action):
+            return labels[label[1]]
+        if action == "$value | humanizePercentage":
+            return f"{value * 100:.4g}%"
+        if printf := _PRINTF.fullmatch(action):
+            return printf[1] % value
+        if action == '"{{"':
+            return "{{"
+        raise TemplateError(f"{rule.template.file}: {rule.name}: the annotation uses an action that is not known: {action}")
+
+    return _ACTION.sub(expand, text)

@@ -1,0 +1,124 @@
+"""Running promtool, and catching what it is green for without having tested anything."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from generator.findings import EnvironmentProblem
+
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+INSTALL = """\
+promtool was not found. It comes with Prometheus:
+  Debian, Ubuntu   apt-get install prometheus
+  Fedora           dnf install golang-github-prometheus
+  macOS            brew install prometheus
+  Go               go install github.com/prometheus/prometheus/cmd/promtool@latest
+Put it on PATH, or name it in the environment variable PROMTOOL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one test file. `problems` is empty when every test in it passed."""
+
+    file: Path
+    tests: int
+    seconds: float
+    problems: tuple[str, ...]
+
+
+def find() -> str:
+    """The promtool to use: `PROMTOOL`, or else the one on PATH. Raises EnvironmentProblem when there is none."""
+    named = os.environ.get("PROMTOOL")
+    if named:
+        found = shutil.which(named)
+        if found is None:
+            raise EnvironmentProblem(f"PROMTOOL is {named}, which is no program that can be run")
+        return found
+    found = shutil.which("promtool")
+    if found is None:
+        raise EnvironmentProblem(INSTALL)
+    return found
+
+
+def version(promtool: str) -> str:
+    """The first line of `promtool --version`. Raises EnvironmentProblem when it does not run."""
+    try:
+        done = subprocess.run([promtool, "--version"], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise EnvironmentProblem(f"{promtool} does not run: {error}") from error
+    text = (done.stdout + done.stderr).strip()
+    if done.returncode or not text.startswith("promtool"):
+        raise EnvironmentProblem(f"{promtool} is no promtool: {text.splitlines()[0] if text else 'no output'}")
+    return text.splitlines()[0]
+
+
+def test_files(paths: Iterable[Path]) -> Iterator[Path]:
+    """The test files among the given paths, and in the `tests` directories below the given directories."""
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(each for each in path.rglob("*.yaml") if each.parent.name == "tests")
+        else:
+            yield path
+
+
+def run(promtool: str, files: Iterable[Path], jobs: int | None = None) -> Iterator[Outcome]:
+    """Tests each file, several at a time; outcomes come in the order of the files."""
+    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+        yield from pool.map(lambda file: _outcome(promtool, file), files)
+
+
+def _outcome(promtool: str, file: Path) -> Outcome:
+    start = time.monotonic()
+    tests, problems = _unproven(file)
+    if not problems:
+        rules = [str(path) for path in _rule_files(file, _read(file))]
+        for command in (["check", "rules", "--lint-fatal", *rules], ["test", "rules", str(file)]):
+            done = subprocess.run([promtool, *command], capture_output=True, text=True, check=False)
+            if done.returncode or "FAILED" in done.stdout + done.stderr:
+                problems.append((done.stdout + done.stderr).strip() or f"promtool ended with {done.returncode}")
+                break
+    return Outcome(file, tests, time.monotonic() - start, tuple(problems))
+
+
+def _unproven(file: Path) -> tuple[int, list[str]]:
+    """How many tests the file has, and what promtool would pass over without a word."""
+    try:
+        data = _read(file)
+        tests = list(data.get("tests") or ())
+        patterns = list(data.get("rule_files") or ())
+        paths = list(_rule_files(file, data))
+        alerts = {rule["alert"] for path in paths for group in _read(path)["groups"] for rule in group["rules"] if "alert" in rule}
+    except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
+        return 0, [f"{file} cannot be read as a test file with its rules: {error}"]
+    problems = [] if tests else ["there is no test in it"]
+    if len(paths) < len(patterns) or not paths:
+        problems.append(f"rule_files names files that do not exist: {', '.join(map(str, patterns))}")
+    checks = [check for test in tests for check in test.get("alert_rule_test") or ()]
+    asked = {check.get("alertname") for check in checks}
+    fired = {check.get("alertname") for check in checks if check.get("exp_alerts")}
+    problems += [f"{name} is tested, but no rule has this name" for name in sorted(map(str, asked - alerts))]
+    problems += [f"{name} is never seen firing" for name in sorted(alerts - fired)]
+    return len(tests), problems
+
+
+def _rule_files(file: Path, data: Any) -> Iterator[Path]:
+    for pattern in data.get("rule_files") or ():
+        yield from sorted(file.parent.glob(pattern)) if not os.path.isabs(pattern) else [Path(pattern)]
+
+
+def _read(file: Path) -> Any:
+    documents = list(yaml.load_all(file.read_text("utf-8"), _Loader))
+    if len(documents) != 1 or not isinstance(documents[0], dict):
+        raise ValueError(f"{file} must hold one YAML map, and nothing else")
+    return documents[0]

@@ -1,0 +1,295 @@
+"""Rule templates: YAML data whose string fields are Jinja2, rendered once per rule.
+
+A template file is parsed as YAML once, and only the strings in it are rendered, so that no value of a profile
+can change the structure of what is written. All strings of one rule are compiled into one Jinja template and
+rendered in one go: rendering a thousand profiles compiles each rule once.
+
+Jinja's delimiters here are `<< >>` and `<% %>`, because `{{ }}` belongs to the annotations that Prometheus expands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import cache, cached_property, reduce
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import jinja2.sandbox
+import yaml
+
+from generator import conventions
+from generator.units import Duration, plain
+
+_BETWEEN = "\x01"  # no white space to Jinja, and refused in every profile
+_LINE = "\x01line"
+
+Context = Mapping[str, Any]
+Bindings = tuple[tuple[str, Any], ...]
+
+
+class TemplateError(Exception):
+    """A rule template is wrong: a bug of the template, not of a profile. Names its file, line and rule."""
+
+
+@dataclass(frozen=True, eq=False)
+class Leaves:
+    """A YAML value whose templated strings are one Jinja template, compiled when it is first rendered."""
+
+    skeleton: Any
+    source: str
+
+    @cached_property
+    def template(self) -> jinja2.Template | None:
+        return _environment().from_string(self.source) if self.source else None
+
+    def render(self, context: Context) -> Any:
+        """The value with every string rendered. Raises jinja2.TemplateError and what expressions raise."""
+        if self.template is None:
+            return self.skeleton
+        return _filled(self.skeleton, self.template.render(context).split(_BETWEEN))
+
+
+@dataclass(frozen=True, eq=False)
+class Variant:
+    """One way to compute a rule, with what it requires of the release and of the profile."""
+
+    name: str
+    requires: Leaves
+    when: str
+    reason: Leaves
+    body: Leaves  # expr, labels, operation, summary, description, condition, scenarios
+
+
+@dataclass(frozen=True, eq=False)
+class RuleTemplate:
+    """One entry of a template file; yields a rule for every combination of what it is `for_each`."""
+
+    file: str
+    line: int
+    name: str
+    is_alert: bool
+    says: str
+    for_each: Mapping[str, Any]
+    variants: tuple[Variant, ...]
+    level: str | Mapping[str, str] = ""
+    metric: str = ""
+    operation: str = ""
+    windowless: bool = False
+    unit: str = ""
+    tier: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    fires_without_data: bool = False
+
+    def error(self, problem: object) -> TemplateError:
+        return TemplateError(f"{self.file}:{self.line}: {self.name}: {problem}")
+
+    def bindings(self, lists: Context) -> tuple[Bindings, ...]:
+        """Every combination of values for the variables of `for_each`.
+
+        A value is a list, or a dotted path into `lists` and the variables before it. The variable `each` only
+        serves such paths: rules do not see it.
+        """
+        return self._constant_bindings or self._bindings(lists)
+
+    @cached_property
+    def _constant_bindings(self) -> tuple[Bindings, ...]:
+        """The combinations when they are the same for every profile."""
+        constant = not any(isinstance(given, str) for given in self.for_each.values())
+        return self._bindings({}) if constant else ()
+
+    def _bindings(self, lists: Context) -> tuple[Bindings, ...]:
+        combined: list[Bindings] = [()]
+        for name, given in self.for_each.items():
+            longer = []
+            for bound in combined:
+                values = lookup(given, {**lists, **dict(bound)}) if isinstance(given, str) else given
+                longer += [(*bound, (name, value)) for value in (values if isinstance(values, list | tuple) else (values,))]
+            combined = longer
+        return tuple(tuple(pair for pair in bound if pair[0] != "each") for bound in combined)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One template file: the rules of one group, which is evaluated at least `interval` apart, if that is not 0."""
+
+    file: str
+    group: str
+    order: int
+    interval: Duration
+    rules: tuple[RuleTemplate, ...]
+
+
+def lookup(path: str, context: Context) -> Any:
+    """The value of a dotted path in the context, such as `scope.slow`."""
+    name, *rest = path.split(".")
+    return reduce(getattr, rest, context[name])
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """All rule templates, in the order in which their groups are evaluated."""
+
+    topics: tuple[Topic, ...]
+
+    @cached_property
+    def alerts(self) -> dict[str, RuleTemplate]:
+        """The alerts by name."""
+        return {rule.name: rule for topic in self.topics for rule in topic.rules if rule.is_alert}
+
+    @cached_property
+    def records(self) -> dict[str, RuleTemplate]:
+        """The recorded series by the name that templates call them."""
+        return {rule.name: rule for topic in self.topics for rule in topic.rules if not rule.is_alert}
+
+
+@cache
+def load() -> Library:
+    """The rule templates that Thresher ships. Raises TemplateError."""
+    topics = [_topic(path.name, path.read_text("utf-8")) for path in _files()]
+    return Library(tuple(sorted(topics, key=lambda topic: (topic.order, topic.group))))
+
+
+def _files() -> list[Any]:
+    inside = resources.files("generator") / "rules_templates"  # in a wheel
+    folder: Any = inside if inside.is_dir() else Path(__file__).parent.parent / "rules_templates"
+    return sorted((path for path in folder.iterdir() if path.name.endswith(".yaml")), key=lambda path: path.name)
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+    """Loads template files; remembers the line of each mapping."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+        mapping[_LINE] = node.start_mark.line + 1
+        return mapping
+
+
+_KEYS = {
+    "record", "alert", "says", "for_each", "level", "metric", "operation", "windowless", "unit", "labels", "requires",
+    "expr", "scenarios", "variants", "tier", "settings", "when", "reason", "summary", "description", "name",
+    "fires_without_data", _LINE,
+}  # fmt: skip
+_BODY = ("expr", "labels", "operation", "summary", "description", "scenarios")
+
+
+def _topic(file: str, text: str) -> Topic:
+    try:
+        data = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        raise TemplateError(f"{file}: {error}") from error
+    try:
+        conventions.group_name("profile", data["group"])
+        rules = tuple(_rule(file, rule) for rule in data["rules"])
+        return Topic(file, data["group"], data["order"], Duration.parse(data.get("interval", "0s")), rules)
+    except (KeyError, ValueError) as error:
+        raise TemplateError(f"{file}: {error}") from error
+
+
+def _rule(file: str, data: dict[str, Any]) -> RuleTemplate:
+    name = data.get("alert") or data["record"]
+    where = f"{file}:{data[_LINE]}: {name}"
+    for part in (data, *data.get("variants", ())):
+        if unknown := sorted(set(part) - _KEYS):
+            raise TemplateError(f"{where}: unknown key {unknown[0]}")
+    if "alert" in data:
+        conventions.alert_name(name)
+    return RuleTemplate(
+        file=file,
+        line=data[_LINE],
+        name=name,
+        is_alert="alert" in data,
+        says=data["says"],
+        for_each={
+            name: [_Item(item) for item in given] if isinstance(given, list) else given
+            for name, given in _without_lines(data.get("for_each", {})).items()
+        },
+        variants=tuple(_variant(data, part) for part in data.get("variants", [{}])),
+        level=_without_lines(data.get("level", "")),
+        metric=data.get("metric", ""),
+        operation=data.get("operation", ""),
+        windowless=data.get("windowless", False),
+        unit=data.get("unit", ""),
+        tier=data.get("tier", ""),
+        settings=_without_lines(data.get("settings", {})),
+        fires_without_data=data.get("fires_without_data", False),
+    )
+
+
+def _variant(data: dict[str, Any], part: dict[str, Any]) -> Variant:
+    alternatives = "variants" in data
+    body = {key: _without_lines({**data, **part}[key]) for key in _BODY if key in data or key in part}
+    body["condition"] = "" if alternatives else data.get("when", "")
+    return Variant(
+        name=part.get("name", ""),
+        requires=_leaves([*data.get("requires", []), *part.get("requires", [])]),
+        when=part.get("when", ""),
+        reason=_leaves(part.get("reason", "")),
+        body=_leaves(body),
+    )
+
+
+def _without_lines(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_lines(inner) for key, inner in value.items() if key != _LINE}
+    return [_without_lines(item) for item in value] if isinstance(value, list) else value
+
+
+class _Item(dict[str, Any]):
+    """An entry of a list in `for_each`; the same object each time, so that it can be part of a cache's key."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    index: int
+
+
+def _leaves(value: Any) -> Leaves:
+    sources: list[str] = []
+
+    def collect(part: Any) -> Any:
+        if isinstance(part, dict):
+            return {key: collect(inner) for key, inner in part.items()}
+        if isinstance(part, list):
+            return [collect(item) for item in part]
+        if isinstance(part, str) and ("<<" in part or "<%" in part):
+            sources.append(part)
+            return _Leaf(len(sources) - 1)
+        return part
+
+    skeleton = collect(value)
+    return Leaves(skeleton, _BETWEEN.join(sources))
+
+
+def _filled(skeleton: Any, parts: list[str]) -> Any:
+    if isinstance(skeleton, _Leaf):
+        return parts[skeleton.index]
+    if isinstance(skeleton, dict):
+        return {key: _filled(inner, parts) for key, inner in skeleton.items()}
+    return [_filled(item, parts) for item in skeleton] if isinstance(skeleton, list) else skeleton
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    return jinja2.sandbox.ImmutableSandboxedEnvironment(
+        variable_start_string="<<",
+        variable_end_string=">>",
+        block_start_string="<%",
+        block_end_string="%>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        undefined=jinja2.StrictUndefined,
+        finalize=_printed,
+        autoescape=False,  # noqa: S701 - PromQL, not HTML
+    )
+
+
+def _printed(value: Any) -> Any:
+    if isinstance(value, float):
+        return plain(round(value, 9))
+    return plain(value) if isinstance(value, Decimal) else value

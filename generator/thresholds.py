@@ -1,0 +1,284 @@
+"""Profile x release -> where each threshold is measured: its scope, its histogram, its bucket bounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from generator.buckets import Measured, OutsideBuckets, Point, le, measure, union
+from generator.catalog import Metric, Release
+from generator.findings import Finding
+from generator.profile import TIERS, Profile, Thresholds
+from generator.profile import Scope as Given
+from generator.promql.text import matcher
+from generator.units import Duration, plain
+
+LATENCY = "milvus_proxy_sq_latency"
+COLLECTION_LATENCY = "milvus_proxy_collection_sq_latency"
+SLOW_QUERIES = "milvus_proxy_slow_query_count"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Requests that are judged together: some operations of a deployment, or of some of its collections.
+
+    `matching` are matchers for the raw series of the histogram `metric`, `by` the labels that tell deployments
+    (and collections) apart; `and_matching`, with a leading comma, are matchers for recorded series, beside the
+    profile. `where` names the deployment in annotations.
+    """
+
+    level: Literal["deployment", "collection"]
+    metric: str
+    by: str
+    matching: str
+    and_matching: str
+    operations: tuple[str, ...]
+    collections: tuple[str, ...]
+    where: str
+
+    @property
+    def in_words(self) -> str:
+        operations = listed(self.operations) + " requests"
+        return operations + (f" to {listed(self.collections)}" if self.collections else "")
+
+    @property
+    def sample(self) -> dict[str, str]:
+        """Label values of a series that the scope covers, for tests."""
+        sample = {"query_type": self.operations[0], "msg_type": self.operations[0]}
+        return {**sample, "collection_name": self.collections[0]} if self.collections else sample
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """The name of a tier, and the point where it is measured."""
+
+    name: str
+    point: Point
+
+
+@dataclass(frozen=True, slots=True)
+class SlowQueries:
+    """How requests above `slow_query_span` are counted: at a latency bucket, or (`measured` is None) by Milvus."""
+
+    span: Duration
+    measured: Measured | None
+    per_query_vector: bool
+    why_not_counted: str
+
+    @property
+    def counted_by_milvus(self) -> bool:
+        return self.measured is None
+
+    @property
+    def in_words(self) -> str:
+        if self.measured:
+            return f"take longer than {self.span} ({self.measured.in_words})"
+        per = ", divided by the number of query vectors," if self.per_query_vector else ""
+        return f"take{per} longer than {self.span} (counted by Milvus)"
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedScope:
+    """A scope with its thresholds on the buckets of a release."""
+
+    scope: Scope
+    healthy: Measured
+    investigate: Measured
+    slow: Measured
+    slow_queries: SlowQueries
+
+    @property
+    def measured(self) -> tuple[Measured, ...]:
+        """Every threshold that is measured at a bucket."""
+        last = self.slow_queries.measured
+        return (self.healthy, self.investigate, self.slow, *((last,) if last else ()))
+
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        return tuple(Tier(each.name, each.point) for each in self.measured)
+
+    @property
+    def reference(self) -> Point:
+        """A bound that the rules read, for tests."""
+        return self.slow.point.at_bound
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The bounds of a histogram that any threshold reads."""
+
+    values: tuple[float, ...]
+
+    @property
+    def le(self) -> str:
+        """Matcher of these buckets, and of the one that counts all."""
+        return le(*self.values, math.inf)
+
+    @property
+    def in_words(self) -> str:
+        return ", ".join(plain(bound) for bound in self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Raw series that are aggregated together: those of the deployment, or of its collections with own thresholds."""
+
+    scope: Scope
+    bounds: Bounds
+    reference: Point
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """All thresholds of a profile on the buckets of its release; incomplete when the findings hold an error."""
+
+    scopes: tuple[PlacedScope, ...]
+    sources: tuple[Source, ...]
+    findings: tuple[Finding, ...]
+
+
+def place(profile: Profile, release: Release) -> Placed:
+    """Puts every threshold of the profile on the buckets of the release."""
+    work = _Placing(profile, release)
+    scopes = work.scopes()
+    return Placed(scopes, work.sources(scopes), tuple(work.findings))
+
+
+def identity_in_words(identity: tuple[str, ...]) -> str:
+    """What names a deployment, as text that Prometheus expands for each result."""
+    return ", ".join(f"{label} {{{{ $labels.{label} }}}}" for label in identity)
+
+
+class _Placing:
+    def __init__(self, profile: Profile, release: Release) -> None:
+        self.profile, self.release = profile, release
+        self.findings: list[Finding] = []
+        self.operations, self.collections = profile.operations, profile.collections
+        self.metric = self._latency_metric()
+
+    def _latency_metric(self) -> Metric:
+        """The latency histogram: the one with collections where the profile has thresholds for some."""
+        metric = self.release.metric(LATENCY)
+        if self.collections and metric and "collection_name" not in metric.labels:
+            metric = self.release.metric(COLLECTION_LATENCY)
+        if metric is None:
+            raise LookupError(f"Milvus {self.release.name} has no latency histogram")
+        return metric
+
+    def scopes(self) -> tuple[PlacedScope, ...]:
+        """Operations and collections with equal thresholds, taken together; the deployment's own come first."""
+        alike: dict[tuple[bool, tuple[tuple[str, Thresholds], ...]], list[str]] = {}
+        for collection in (None, *self.collections):
+            own = tuple((each.operation, each.thresholds) for each in self.profile.scopes if each.collection == collection)
+            alike.setdefault((collection is None, own), []).append(collection or "")
+        scopes = []
+        for (deployment, own), members in alike.items():
+            by_thresholds: dict[Thresholds, list[str]] = {}
+            for operation, thresholds in own:
+                by_thresholds.setdefault(thresholds, []).append(operation)
+            for operations in by_thresholds.values():
+                scopes.append(self._placed(self._scope(tuple(operations), () if deployment else tuple(members))))
+        return tuple(scope for scope in scopes if scope)
+
+    def _scope(self, operations: tuple[str, ...], collections: tuple[str, ...]) -> Scope:
+        also = [matcher("query_type", operations)] if len(operations) < len(self.operations) else []
+        if len(collections) not in (0, len(self.collections)):
+            also.append(matcher("collection_name", collections))
+        labels = [label for label in ("db_name", "collection_name") if collections and label in self.metric.labels]
+        matching = [matcher("query_type", self.operations)]
+        if self.collections:
+            matching.append(matcher("collection_name", self.collections, negated=not collections))
+        where = identity_in_words(self.profile.identity)
+        return Scope(
+            level="collection" if collections else "deployment",
+            metric=self.metric.name,
+            by=", ".join([*self.profile.identity, *labels]),
+            matching=", ".join(matching),
+            and_matching="".join(f", {each}" for each in also),
+            operations=operations,
+            collections=collections,
+            where=f"collection {{{{ $labels.collection_name }}}} of {where}" if collections else where,
+        )
+
+    def _placed(self, scope: Scope) -> PlacedScope | None:
+        first = (scope.collections or (None,))[0], scope.operations[0]
+        given = next(each for each in self.profile.scopes if (each.collection, each.operation) == first)
+        counted, per_vector, why_not = self._slow_query_counter(given)
+        tiers = self._tiers(given, TIERS[:3] if counted else TIERS)
+        if tiers is None:
+            return None
+        span = SlowQueries(given.thresholds.slow_query_span, tiers.get("slow_query_span"), per_vector, why_not)
+        return PlacedScope(scope, tiers["healthy"], tiers["investigate"], tiers["slow"], span)
+
+    def _tiers(self, scope: Given, names: Iterable[str]) -> dict[str, Measured] | None:
+        """Where each tier is measured; None when one cannot be, or two cannot be told apart."""
+        found: dict[str, Measured] = {}
+        before = len(self.findings)
+        bounds = self.metric.buckets
+        for tier in names:
+            try:
+                found[tier] = measure(tier, scope.thresholds[tier], bounds, self.profile.snap)
+            except OutsideBuckets as error:
+                wrong = f"{scope.thresholds[tier]} is {error} of {self.metric.name} in Milvus {self.release.name}"
+                self._say(scope, tier, wrong, f"write a duration from {plain(bounds[0])}ms to {plain(bounds[-1])}ms")
+        errors = len(self.findings) > before
+        measured = list(found.values())
+        for below, above in zip(measured, measured[1:], strict=False):
+            point = above.point
+            if below.point == point:
+                errors = True
+                around = [bound for bound in (point.lower, point.upper, point.following) if 0 < bound < math.inf]
+                wrong = f"{above.threshold} and {below.name} ({below.threshold}) are both measured at {plain(point.upper)} ms"
+                near = f"{self.metric.name} of Milvus {self.release.name} has the bounds {', '.join(map(plain, around))} ms there"
+                self._say(scope, above.name, wrong, near)
+            elif below.point.upper == point.upper:
+                wrong = f"{above.threshold} and {below.name} ({below.threshold}) lie in one bucket, up to {plain(point.upper)} ms"
+                self._say(scope, above.name, wrong, "how requests are spread within it is a guess", warning=True)
+        return None if errors else found
+
+    def _slow_query_counter(self, scope: Given) -> tuple[bool, bool, str]:
+        """Whether Milvus' counter answers for slow_query_span, whether per query vector, and why it does not."""
+        counter, span = self.release.slow_query_counter, scope.thresholds.slow_query_span
+        metric = self.release.metric(SLOW_QUERIES)
+        name = f"Milvus {self.release.name}"
+        if metric is None or not metric.fed:
+            return False, False, f"{name} has no {SLOW_QUERIES}"
+        if scope.collection:
+            return False, False, f"{SLOW_QUERIES} has no label for the collection"
+        if counter.compared is None:
+            return False, False, f"what {SLOW_QUERIES} counts in {counter.since} is not known: {counter.why}"
+        per_vector = counter.compared != "span"
+        default = Duration.of_seconds(counter.default_seconds or 0)
+        server = self.profile.server_slow_query_span or default
+        if server == span:
+            return True, per_vector, ""
+        given = self.profile.server_slow_query_span is not None
+        says = f"counts requests above {server}{' per query vector' if per_vector else ''}{'' if given else ' by default'}"
+        self._say(
+            scope, "slow_query_span",
+            f"{span}, but the slow query counter of {name} {says}",
+            f"MilvusSlowQueries is measured at the latency buckets instead; set slow_query_span: {server}, or "
+            f"{counter.setting} = {plain(span.seconds)} in Milvus and server_slow_query_span: {span} here",
+            warning=True,
+        )  # fmt: skip
+        return False, per_vector, f"{SLOW_QUERIES} {says}, not above {span}"
+
+    def sources(self, scopes: tuple[PlacedScope, ...]) -> tuple[Source, ...]:
+        """One source per level, with the bounds that any scope of that level reads."""
+        sources = []
+        for level in dict.fromkeys(each.scope.level for each in scopes):
+            mine = [each for each in scopes if each.scope.level == level]
+            bounds = union(tier.point for each in mine for tier in each.measured)
+            sources.append(Source(replace(mine[0].scope, and_matching=""), Bounds(bounds), mine[0].reference))
+        return tuple(sources)
+
+    def _say(self, scope: Given, tier: str, wrong: str, right: str, *, warning: bool = False) -> None:
+        keys = self.profile.threshold_keys(scope, tier)
+        self.findings.append(self.profile.document.finding(keys, wrong, right, warning=warning))
+
+
+def listed(words: tuple[str, ...]) -> str:
+    """Words as a list in a sentence: `a, b and c`."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
