@@ -323,8 +323,9 @@ def _upgrade(old: Any, new: Any, *, everything: bool) -> Iterator[str]:
 
 
 @main.command()
+@click.option("--markdown", is_flag=True, help="Print a reference for people instead.")
 @_command
-def schema() -> int:
+def schema(markdown: bool) -> int:
     """Print the JSON Schema of profiles, for editors and other tools.
 
     \b
@@ -332,8 +333,9 @@ def schema() -> int:
       thresher schema > profile.schema.json
     """
     from generator.build import schema as composed
+    from generator.profile.reference import reference
 
-    click.echo(json.dumps(composed(), indent=2))
+    click.echo("\n".join(reference(composed())) if markdown else json.dumps(composed(), indent=2))
     return 0
 
 

@@ -12,9 +12,9 @@ from pathlib import PurePosixPath
 from generator.units import Duration
 
 # The labels that tell results apart beside those of the deployment's identity.
-PROFILE, SEVERITY, TIER, CAUSE, PHASE, PART = "profile", "severity", "tier", "cause", "phase", "part"
+PROFILE, SEVERITY, TIER, CAUSE, PHASE, PART, SCOPE = "profile", "severity", "tier", "cause", "phase", "part", "scope"
 
-OWN_LABELS = frozenset({"alertname", "alertstate", PROFILE, SEVERITY, TIER, CAUSE, PHASE, PART})
+OWN_LABELS = frozenset({"alertname", "alertstate", PROFILE, SEVERITY, TIER, CAUSE, PHASE, PART, SCOPE})
 # Labels that series carry, or that Prometheus servers add: setting one on an alert would merge alerts or be lost.
 RESERVED_LABELS = OWN_LABELS | {
     "le", "quantile", "query_type", "node_id", "collection_name", "db_name", "role_name", "function_name", "msg_type",

@@ -220,7 +220,6 @@ class Setting:
     release: Release
     target_labels: frozenset[str]
     profile: str
-    milvus: str
     selector: str
     identity: str
     identity_and_job: str
@@ -467,7 +466,8 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
     if problems or result is None:
         raise template.error("; ".join(problems) + f"\n{body.expr}")
     alert: AlertContext | None = body.bindings.get("alert")
-    labels = {**parts.get("labels", {}), conventions.PROFILE: setting.profile}
+    labels = {label: text for label, text in parts.get("labels", {}).items() if text}
+    labels[conventions.PROFILE] = setting.profile
     if alert:
         labels |= {conventions.SEVERITY: alert.settings.severity, conventions.TIER: template.tier, **dict(alert.settings.labels)}
         name = template.name
@@ -541,7 +541,6 @@ def _setting(
         release=release,
         target_labels=frozenset([*identity, *(label for label, _ in selector)]),
         profile=name,
-        milvus=release.name,
         selector=", ".join(matcher(label, values) for label, values in selector),
         identity=names,
         identity_and_job=names if "job" in identity else f"{names}, job",

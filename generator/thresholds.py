@@ -12,7 +12,7 @@ from generator.catalog import Metric, Release
 from generator.findings import Finding
 from generator.profile import TIERS, Profile, Thresholds
 from generator.profile import Scope as Given
-from generator.promql.text import matcher
+from generator.promql.text import equals, matcher
 from generator.units import Duration, plain
 
 LATENCY = "milvus_proxy_sq_latency"
@@ -26,7 +26,8 @@ class Scope:
 
     `matching` are matchers for the raw series of the histogram `metric`, `by` the labels that tell deployments
     (and collections) apart; `and_matching`, with a leading comma, are matchers for recorded series, beside the
-    profile. `where` names the deployment in annotations.
+    profile. `where` names the deployment in annotations. `label` tells the rules of several scopes of one profile
+    apart (promtool takes rules with equal names and labels for duplicates); it is empty when there is one scope.
     """
 
     level: Literal["deployment", "collection"]
@@ -37,6 +38,12 @@ class Scope:
     operations: tuple[str, ...]
     collections: tuple[str, ...]
     where: str
+    label: str
+
+    @property
+    def and_label(self) -> str:
+        """A matcher, with a leading comma, for the series that carry the label of the scope."""
+        return f", {equals('scope', self.label)}" if self.label else ""
 
     @property
     def in_words(self) -> str:
@@ -178,9 +185,11 @@ class _Placing:
             by_thresholds: dict[Thresholds, list[str]] = {}
             for operation, thresholds in own:
                 by_thresholds.setdefault(thresholds, []).append(operation)
-            for operations in by_thresholds.values():
-                scopes.append(self._placed(self._scope(tuple(operations), () if deployment else tuple(members))))
-        return tuple(scope for scope in scopes if scope)
+            collections = () if deployment else tuple(members)
+            scopes += [self._scope(tuple(operations), collections) for operations in by_thresholds.values()]
+        if len(scopes) == 1:
+            scopes = [replace(scopes[0], label="")]
+        return tuple([placed for scope in scopes if (placed := self._placed(scope))])
 
     def _scope(self, operations: tuple[str, ...], collections: tuple[str, ...]) -> Scope:
         also = [matcher("query_type", operations)] if len(operations) < len(self.operations) else []
@@ -191,6 +200,9 @@ class _Placing:
         if self.collections:
             matching.append(matcher("collection_name", self.collections, negated=not collections))
         where = identity_in_words(self.profile.identity)
+        label = "+".join(operations)
+        if collections:
+            label += f" of {collections[0]}" + (f" and {len(collections) - 1} more" if collections[1:] else "")
         return Scope(
             level="collection" if collections else "deployment",
             metric=self.metric.name,
@@ -200,6 +212,7 @@ class _Placing:
             operations=operations,
             collections=collections,
             where=f"collection {{{{ $labels.collection_name }}}} of {where}" if collections else where,
+            label=label,
         )
 
     def _placed(self, scope: Scope) -> PlacedScope | None:
@@ -271,7 +284,8 @@ class _Placing:
         for level in dict.fromkeys(each.scope.level for each in scopes):
             mine = [each for each in scopes if each.scope.level == level]
             bounds = union(tier.point for each in mine for tier in each.measured)
-            sources.append(Source(replace(mine[0].scope, and_matching=""), Bounds(bounds), mine[0].reference))
+            scope = replace(mine[0].scope, and_matching="", label=level if len(scopes) > 1 else "")
+            sources.append(Source(scope, Bounds(bounds), mine[0].reference))
         return tuple(sources)
 
     def _say(self, scope: Given, tier: str, wrong: str, right: str, *, warning: bool = False) -> None:

@@ -176,8 +176,8 @@ class _Resolver:
                 self.refuse(
                     keys, f"{quoted(label)} is a label that Milvus puts on some of its metrics", "use labels that Prometheus puts on every series of the target", of_key="selector" in keys
                 )
-            elif label in conventions.RESERVED_LABELS:
-                self.refuse(keys, f"{quoted(label)} is a label of the alerts themselves", "use a target label", of_key="selector" in keys)
+            elif label in conventions.OWN_LABELS:
+                self.refuse(keys, f"{quoted(label)} is a label that Thresher sets itself", "use a target label", of_key="selector" in keys)
         return identity
 
     def scopes(self, release: catalog.Release | None) -> tuple[Scope, ...]:

@@ -1,0 +1,44 @@
+# `make rules` compiles the examples, `make test` runs every test; both set up what they need, in this directory.
+
+PYTHON ?= python3
+VENV := .venv
+TOOLS := .tools
+export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/$(TOOLS)/bin:$(PATH)
+
+.PHONY: help rules test lint bench promtool e2e-parts clean
+
+help:
+	@echo 'make rules      compile every profile in examples/'
+	@echo 'make test       run the whole test suite (servers that are missing are skipped, and named)'
+	@echo 'make e2e-parts  install the servers for the end-to-end tests: Milvus and Prometheus'
+	@echo 'make lint       ruff and mypy'
+	@echo 'make bench      measure the speed of builds, and what the rules cost a real Prometheus'
+
+rules: $(VENV)/ready
+	thresher schema > $(VENV)/schema.json && cp $(VENV)/schema.json examples/profile.schema.json
+	thresher schema --markdown > $(VENV)/profile.md && cp $(VENV)/profile.md docs/profile.md
+	thresher build examples --out examples/out --prune
+
+test: $(VENV)/ready promtool
+	pytest
+
+lint: $(VENV)/ready
+	ruff check .
+	ruff format --check .
+	mypy
+
+bench: $(VENV)/ready promtool
+	python -m bench
+
+promtool:
+	@.ci/fetch-prometheus $(TOOLS)
+
+e2e-parts: promtool
+	@.ci/fetch-prometheus $(TOOLS) prometheus
+	@.ci/make-venv $(PYTHON) $(TOOLS)/milvus -r tests/e2e/requirements.txt
+
+$(VENV)/ready: pyproject.toml constraints.txt .ci/make-venv
+	@.ci/make-venv $(PYTHON) $(VENV) -c constraints.txt -e '.[dev]'
+
+clean:
+	rm -rf $(VENV) $(TOOLS) build dist *.egg-info

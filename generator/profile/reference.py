@@ -1,0 +1,71 @@
+"""The schema of profiles as a reference for people: docs/profile.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from generator.profile.schema import Schema
+
+_HEAD = """\
+# Profile reference
+
+Written by `make rules` from the schema (`thresher schema`); do not edit.
+
+A profile is one YAML file. `version`, `name`, `milvus` and `selector` must be given, by the file itself or by what it
+extends; everything else has a default. Durations are text with a unit (`30ms`, `1.5s`, `5m`, `1h30m`), rates too
+(`20/m`, `0.5/s`). Anchors, aliases, tags and values that YAML readers disagree on (`010`, `1:30`, `yes`) are refused.
+"""
+
+
+def reference(schema: Schema) -> Iterator[str]:
+    """The lines of the reference, in Markdown."""
+    yield _HEAD
+    yield "## Settings"
+    yield ""
+    yield from _table(schema, schema["properties"])
+    yield ""
+    yield "## Thresholds"
+    yield ""
+    yield "`thresholds`, and `operations.<operation>.thresholds` and `collections.<collection>.thresholds`, hold the tiers:"
+    yield ""
+    yield from _table(schema, schema["$defs"]["thresholds"]["properties"])
+    yield ""
+    yield "## Alerts"
+    yield ""
+    yield "`alerts.<name>` takes these settings; `labels`, `annotations` and `enabled` work for every alert."
+    yield ""
+    yield "| alert | says | settings and defaults |"
+    yield "| --- | --- | --- |"
+    for name, alert in schema["properties"]["alerts"]["properties"].items():
+        settings = {
+            key: part for key, part in alert["properties"].items() if key not in ("enabled", "labels", "annotations")
+        }
+        defaults = ", ".join(f"`{key}: {part.get('default', 'derived')}`" for key, part in settings.items())
+        yield f"| `{name}` | {alert['description']} | {defaults} |"
+    yield ""
+    yield "`threshold` is where the alert's condition begins: a share (`5%`), a factor (`3x`), a rate (`1/m`) or a count."
+    yield "`min_request_rate` is derived from the quantile where nothing is said: one slow request alone is never too many."
+
+
+def _table(schema: Schema, properties: Schema) -> Iterator[str]:
+    yield "| setting | what it is | default or example |"
+    yield "| --- | --- | --- |"
+    for name, part in properties.items():
+        yield f"| `{name}` | {part['description']} | {_example(schema, part)} |"
+
+
+def _example(schema: Schema, part: dict[str, Any]) -> str:
+    if "default" in part:
+        return f"`{_yaml(part['default'])}`"
+    target = part
+    if "$ref" in part:
+        for step in part["$ref"].removeprefix("#/").split("/"):
+            target = schema[step] if target is part else target[step]
+    examples = part.get("examples") or target.get("examples") or ([part["const"]] if "const" in part else [])
+    return f"such as `{_yaml(examples[0])}`" if examples else ""
+
+
+def _yaml(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value).replace('"', "")
