@@ -103,7 +103,11 @@ def measure(name: str, threshold: Duration, bounds: tuple[float, ...], snap: str
     """
     wanted = float(threshold.milliseconds)
     if not bounds[0] <= wanted <= bounds[-1]:
-        side = f"below the first bucket bound ({plain(bounds[0])} ms)" if wanted < bounds[0] else f"above the last bucket bound ({plain(bounds[-1])} ms)"
+        side = (
+            f"below the first bucket bound ({plain(bounds[0])} ms)"
+            if wanted < bounds[0]
+            else f"above the last bucket bound ({plain(bounds[-1])} ms)"
+        )
         raise OutsideBuckets(side)
     index = next(index for index, bound in enumerate(bounds) if wanted <= bound)
     exact = bounds[index] == wanted
@@ -160,7 +164,8 @@ def union(points: Iterable[Point]) -> tuple[float, ...]:
 def _go_g(number: float) -> str:
     """The number as Go's strconv.FormatFloat(x, 'g', -1, 64) prints it: exponents from 1e+06 and below 1e-04."""
     sign, digits, exponent = Decimal(repr(number)).normalize().as_tuple()
-    assert isinstance(exponent, int) and not sign
+    assert isinstance(exponent, int)
+    assert sign == 0
     power = len(digits) + exponent - 1
     if -4 <= power < 6:
         return plain(number)

@@ -59,7 +59,9 @@ def build(paths: Iterable[Path]) -> Iterator[Built | Finding]:
         for profile in profiles:
             first = taken.setdefault(profile.name, loaded.file)
             if first != loaded.file:
-                yield profile.document.finding(("name",), f"{profile.name} is also built from {first}", "choose another name")
+                yield profile.document.finding(
+                    ("name",), f"{profile.name} is also built from {first}", "choose another name"
+                )
                 continue
             built = build_profile(profile)
             if isinstance(built, tuple):

@@ -199,12 +199,17 @@ def test(paths: tuple[Path, ...], jobs: int | None, form: Format) -> int:
     for outcome in promtool.run(tool, files, jobs):
         tests += outcome.tests
         if form == "text":
-            click.echo(f"{'FAILED' if outcome.problems else 'ok':6} {outcome.file} ({outcome.tests} tests, {outcome.seconds:.1f} s)")
+            verdict = "FAILED" if outcome.problems else "ok"
+            click.echo(f"{verdict:6} {outcome.file} ({outcome.tests} tests, {outcome.seconds:.1f} s)")
             for problem in outcome.problems:
                 click.echo("  " + problem.replace("\n", "\n  "))
         findings += [Finding("error", str(outcome.file), 0, 0, "", problem) for problem in outcome.problems]
     if form == "json":
-        click.echo(json.dumps({"promtool": version, "tests": tests, "findings": json.loads(render(findings, "json"))}, indent=2))
+        click.echo(
+            json.dumps(
+                {"promtool": version, "tests": tests, "findings": json.loads(render(findings, "json"))}, indent=2
+            )
+        )
     elif form == "github" and findings:
         click.echo(render(findings, form))
     if form == "text":
@@ -291,8 +296,12 @@ def catalog(what: tuple[str, ...], everything: bool) -> int:
         metric = found.metric(what[1])
         if metric is None and not any(what[1] in each.name for each in found.metrics()):
             history = "; ".join(show.history(what[1]))
-            right = f"elsewhere: {history}" if history else f"similar: {', '.join(show.similar(found, what[1])) or 'none'}"
-            raise InputError([Finding("error", "catalog", 0, 0, "", f"Milvus {found.name} has no metric {what[1]}", right)])
+            right = (
+                f"elsewhere: {history}" if history else f"similar: {', '.join(show.similar(found, what[1])) or 'none'}"
+            )
+            raise InputError(
+                [Finding("error", "catalog", 0, 0, "", f"Milvus {found.name} has no metric {what[1]}", right)]
+            )
         click.echo("\n".join(show.detail(found, metric) if metric else show.listing(found, what[1])))
     else:
         raise click.UsageError("give RELEASE, RELEASE METRIC, or diff OLD NEW")
@@ -314,7 +323,9 @@ def _upgrade(old: Any, new: Any, *, everything: bool) -> Iterator[str]:
     if slow := show.slow_queries(old, new):
         yield f"  {slow}"
     yield "rules of a profile with default thresholds"
-    lines = [set(list(summary(each.profile, each))[1:]) | {f"  {text}" for text in remarks(each)} for each in (before, after)]
+    lines = [
+        set(list(summary(each.profile, each))[1:]) | {f"  {text}" for text in remarks(each)} for each in (before, after)
+    ]
     gone, come = sorted(lines[0] - lines[1]), sorted(lines[1] - lines[0])
     yield from (f"  - {line.strip()}" for line in gone)
     yield from (f"  + {line.strip()}" for line in come)
@@ -337,5 +348,3 @@ def schema(markdown: bool) -> int:
 
     click.echo("\n".join(reference(composed())) if markdown else json.dumps(composed(), indent=2))
     return 0
-
-

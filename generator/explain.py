@@ -12,10 +12,10 @@ from generator.units import plain
 
 def summary(profile: Profile, rule_set: RuleSet) -> Iterator[str]:
     """The build report of one profile: a line, and below it whatever is not as plain as the profile says."""
-    rules = rule_set.rules
-    alerts = sum(rule.is_alert for rule in rules)
+    alerts = sum(rule.is_alert for rule in rule_set.rules)
+    records = len(rule_set.rules) - alerts
     deployments = f", {len(profile.deployments)} deployments" if profile.deployments else ""
-    yield f"{profile.name}: Milvus {rule_set.release.name}{deployments}, {len(rules) - alerts} recorded series, {alerts} alerts"
+    yield f"{profile.name}: Milvus {rule_set.release.name}{deployments}, {records} recorded series, {alerts} alerts"
     if rule_set.release.unsure:
         yield f"  the catalog's facts on {rule_set.release.name} are not certain: {rule_set.release.unsure}"
     for placed in rule_set.scopes:
@@ -42,7 +42,8 @@ def _measured(placed: PlacedScope) -> Iterator[str]:
 def explain(profile: Profile, rule_set: RuleSet) -> Iterator[str]:
     """The whole profile in words."""
     yield from summary(profile, rule_set)
-    yield f"  deployments are named by {', '.join(profile.identity)}; rates and shares are measured over {profile.window}"
+    yield f"  deployments are named by {', '.join(profile.identity)}"
+    yield f"  rates and shares are measured over {profile.window}"
     for rule in rule_set.rules:
         if rule.is_alert:
             yield ""

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from generator import catalog
 from generator.findings import Finding, has_errors
 from generator.profile import Profile, Selector
-from generator.rules import RuleSet
+from generator.rules import Rule, RuleSet
 
 Compile = Callable[[Profile], RuleSet | tuple[Finding, ...]]
 
@@ -75,10 +75,12 @@ def _nameless(profile: Profile) -> Profile:
 
 def _signature(rule_set: RuleSet) -> object:
     """What two rule sets must have in common to be one."""
-    return tuple(
-        (group.interval, tuple((r.name, r.expr, r.labels, r.annotations, r.for_, r.keep_firing_for) for r in group.rules))
-        for group in rule_set.groups
-    ), rule_set.profile.identity, rule_set.profile.selector  # fmt: skip
+    groups = tuple((group.interval, tuple(map(_of_rule, group.rules))) for group in rule_set.groups)
+    return groups, tuple(rule_set.names.texts), rule_set.profile.identity
+
+
+def _of_rule(rule: Rule) -> object:
+    return rule.name, rule.expr, rule.labels, rule.annotations, rule.for_, rule.keep_firing_for
 
 
 def _overlaps(deployments: Sequence[Profile]) -> Iterable[Finding]:

@@ -36,9 +36,7 @@ def manifest(profile: Profile, rule_set: RuleSet, files: Mapping[PurePosixPath, 
         ],
         "rules": sum(1 for rule in rule_set.rules if not rule.is_alert),
         "alerts": sum(1 for rule in rule_set.rules if rule.is_alert),
-        "files": {
-            str(path.relative_to(profile.name)): sha256(content) for path, content in sorted(files.items())
-        },
+        "files": {str(path.relative_to(profile.name)): sha256(content) for path, content in sorted(files.items())},
     }
     lines = [f'  "{key}": {_json(value)}' for key, value in content.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
@@ -49,7 +47,10 @@ _json = json.JSONEncoder(ensure_ascii=False).encode
 
 def _deployment(deployment: tuple[str, Any]) -> dict[str, Any]:
     milvus, selector = deployment
-    return {"milvus": milvus, "selector": {label: values[0] if len(values) == 1 else list(values) for label, values in selector}}
+    return {
+        "milvus": milvus,
+        "selector": {label: values[0] if len(values) == 1 else list(values) for label, values in selector},
+    }
 
 
 def _thresholds(placed: PlacedScope) -> dict[str, Any]:
@@ -62,7 +63,9 @@ def _thresholds(placed: PlacedScope) -> dict[str, Any]:
             each.name: {"threshold": str(each.threshold), "measured": each.in_words, "milliseconds": each.milliseconds}
             for each in placed.measured
         },
-        **({"slow_query_span": {"threshold": str(span.span), "measured": "counted by Milvus"}} if span.counted_by_milvus else {}),
+        **(
+            {"slow_query_span": {"threshold": str(span.span), "measured": "counted by Milvus"}}
+            if span.counted_by_milvus
+            else {}
+        ),
     }
-
-

@@ -135,7 +135,11 @@ def building(out: Path) -> Iterator[Tree]:
                 shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        hint = f" ({out} is a mount point: give a directory inside it)" if error.errno in (errno.EXDEV, errno.EBUSY) else ""
+        hint = (
+            f" ({out} is a mount point: give a directory inside it)"
+            if error.errno in (errno.EXDEV, errno.EBUSY)
+            else ""
+        )
         text = f"cannot write {out}: {where}{error.strerror or error}{hint}; nothing was changed"
         raise EnvironmentProblem(text) from error
 

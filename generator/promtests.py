@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from generator import conventions
 from generator.buckets import Point, spellings
 from generator.catalog import Release
 from generator.profile import Profile, Selector
@@ -67,7 +66,7 @@ class Case:
     @property
     def moments(self) -> tuple[int, ...]:
         """When something is checked, and how long it all lasts."""
-        return (*[check.step for check in (*self.alerts, *self.samples)], self.steps)
+        return (*[check.step for check in self.alerts], *[check.step for check in self.samples], self.steps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def _group_cases(group: Group, stage: _Stage) -> _GroupCases:
         own = rule.metrics.union(*[reads[name] for name in rule.records])
         reads[rule.name] = reads.get(rule.name, own) | own
         for number, case in enumerate(_cases(rule, stage)):
-            key = rule.template, number, case.moments
+            key: tuple[object, ...] = rule.template, number, case.moments
             while key in siblings and not _independent(case, siblings[key]):
                 key = (*key, "again")
             siblings.setdefault(key, []).append((case, own))
@@ -144,9 +143,13 @@ def _combined(members: list[tuple[Case, frozenset[str]]]) -> tuple[Case, frozens
     )
     timing = first.samples if first.alerts else tuple(sample for case in cases for sample in case.samples)
     if first.alerts:  # each rule has its own pending or firing alert
-        timing = tuple(replace(check, samples=tuple((labels, len(cases)) for labels, _ in check.samples)) for check in timing)
+        timing = tuple(
+            replace(check, samples=tuple((labels, len(cases)) for labels, _ in check.samples)) for check in timing
+        )
     series = tuple(each for case in cases for each in case.series)
-    return Case(first.name, series, alerts, timing, frozenset().union(*[case.feeds for case in cases]), first.steps), reads
+    return Case(
+        first.name, series, alerts, timing, frozenset().union(*[case.feeds for case in cases]), first.steps
+    ), reads
 
 
 @lru_cache(maxsize=1024)
@@ -156,12 +159,11 @@ def _packed(groups: tuple[tuple[_Needs, ...], ...]) -> tuple[tuple[int, ...], ..
     packs: list[tuple[list[int], set[str], set[str]]] = []
     for index in sorted(range(len(cases)), key=lambda index: (-cases[index][0], index)):
         _, feeds, reads = cases[index]
-        for members, fed, read in packs:
-            if feeds.isdisjoint(read) and reads.isdisjoint(fed) and feeds.isdisjoint(fed):
-                break
-        else:
-            members, fed, read = [], set(), set()
-            packs.append((members, fed, read))
+        fitting = (each for each in packs if feeds.isdisjoint(each[1] | each[2]) and reads.isdisjoint(each[1]))
+        pack = next(fitting, None)
+        if pack is None:
+            packs.append(pack := ([], set(), set()))
+        members, fed, read = pack
         members.append(index)
         fed |= feeds
         read |= reads
@@ -343,18 +345,18 @@ def _series(
         return metric, [(_named(name, labels), _gauge(calm, breach, story))]
     if kind == "counter":
         gains = [None if level == "absent" else _exact(float(level["add"]) * stage.minutes) for level in (calm, breach)]
-        return metric, [(_named(name, labels), _counter(*gains, story))]
+        return metric, [(_named(name, labels), _counter(gains, story))]
     also = lookup(stimulus["also"], rule.bindings).values if "also" in stimulus else ()
     at = lookup(stimulus["at"], rule.bindings)
     levels = [_histogram(level, at, also, stage.minutes) for level in (calm, breach)]
     made = []
     before, after = _named(f"{name}_bucket", {**labels, "le": "?"}).split('le="?"')
     for bound in levels[0][0]:
-        values = _counter(*(buckets[bound] for buckets, _ in levels), story)
+        values = _counter([buckets[bound] for buckets, _ in levels], story)
         texts = spellings(bound)
         made.append((f'{before}le="{texts[min(spelling, len(texts) - 1)]}"{after}', values))
     if any(total is not None for _, total in levels):
-        made.append((_named(f"{name}_sum", labels), _counter(*(total for _, total in levels), story)))
+        made.append((_named(f"{name}_sum", labels), _counter([total for _, total in levels], story)))
     return metric, made
 
 
@@ -373,9 +375,13 @@ def _histogram(
     lower, upper = _spread(requests, slower, float(at.fraction))
 
     def under(bound: float) -> float:
-        return _exact(requests if bound > at.upper else upper if bound == at.upper else lower if bound == at.lower else 0.0)
+        return _exact(
+            requests if bound > at.upper else upper if bound == at.upper else lower if bound == at.lower else 0.0
+        )
 
-    return {bound: under(bound) for bound in bounds}, _exact(requests * float(level["mean"])) if "mean" in level else None
+    return {bound: under(bound) for bound in bounds}, _exact(
+        requests * float(level["mean"])
+    ) if "mean" in level else None
 
 
 def _exact(gain: float) -> float:
@@ -397,8 +403,9 @@ def _spread(requests: float, slower: float, fraction: float) -> tuple[float, flo
     return 0.0, (requests - slower) / fraction
 
 
-def _counter(calm: float | None, breach: float | None, story: _Story) -> str:
-    """promtool's notation for a counter that gains so much per step in each part."""
+def _counter(gains: list[float | None], story: _Story) -> str:
+    """Promtool's notation for a counter that gains so much per step: calm, in the breach, and calm again."""
+    calm, breach = gains
     parts, total, there = [], 0.0, False
     for steps, gain in ((story.calm, calm), (story.breach, breach), (story.recovery, calm)):
         if not steps:
@@ -414,7 +421,7 @@ def _counter(calm: float | None, breach: float | None, story: _Story) -> str:
 
 
 def _gauge(calm: Any, breach: Any, story: _Story) -> str:
-    """promtool's notation for a gauge that has a value in each part, or changes it several times in the breach."""
+    """Promtool's notation for a gauge that has a value in each part, or changes it several times in the breach."""
     parts, there = [], False
     changes = int(breach["changes"]) if isinstance(breach, dict) and "changes" in breach else 0
     for steps, level in ((story.calm, calm), (story.breach, breach), (story.recovery, calm)):
@@ -479,6 +486,8 @@ def _expanded(rule: Rule, text: str, labels: Labels, value: float) -> str:
             return printf[1] % value
         if action == '"{{"':
             return "{{"
-        raise TemplateError(f"{rule.template.file}: {rule.name}: the annotation uses an action that is not known: {action}")
+        raise TemplateError(
+            f"{rule.template.file}: {rule.name}: the annotation uses an action that is not known: {action}"
+        )
 
     return _ACTION.sub(expand, text)

@@ -98,7 +98,13 @@ def _unproven(file: Path) -> tuple[int, list[str]]:
         tests = list(data.get("tests") or ())
         patterns = list(data.get("rule_files") or ())
         paths = list(_rule_files(file, data))
-        alerts = {rule["alert"] for path in paths for group in _read(path)["groups"] for rule in group["rules"] if "alert" in rule}
+        alerts = {
+            rule["alert"]
+            for path in paths
+            for group in _read(path)["groups"]
+            for rule in group["rules"]
+            if "alert" in rule
+        }
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         return 0, [f"{file} cannot be read as a test file with its rules: {error}"]
     problems = [] if tests else ["there is no test in it"]

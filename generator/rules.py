@@ -14,8 +14,8 @@ from typing import Any
 import jinja2
 
 from generator import catalog, conventions
-from generator.catalog import Release
 from generator.buckets import Measured, Point
+from generator.catalog import Release
 from generator.findings import Finding, has_errors
 from generator.names import Names
 from generator.profile import AlertSettings, Profile, Selector
@@ -238,7 +238,13 @@ class Setting:
     def context(self) -> dict[str, Any]:
         """The variables and functions of the templates."""
         names = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**names, "series": self.series, "matcher": matcher, "to_ms": self.to_ms, "units_per_ms": self.units_per_ms}
+        return {
+            **names,
+            "series": self.series,
+            "matcher": matcher,
+            "to_ms": self.to_ms,
+            "units_per_ms": self.units_per_ms,
+        }
 
     def series(self, record: str, scope: Scope | None = None) -> str:
         """The name of the series that the template `record` records (at the level of the scope)."""
@@ -246,7 +252,11 @@ class Setting:
         return self.series_of(template, template.operation, scope)
 
     def series_of(self, template: RuleTemplate, operation: str, scope: Scope | None) -> str:
-        level = template.level if isinstance(template.level, str) else template.level[scope.level if scope else "deployment"]
+        level = (
+            template.level
+            if isinstance(template.level, str)
+            else template.level[scope.level if scope else "deployment"]
+        )
         return conventions.series_name(level, template.metric, operation, None if template.windowless else self.window)
 
     def to_ms(self, metric: str) -> str:
@@ -381,10 +391,9 @@ def _group(
         if alert and not alert.enabled:
             remarks[Remark(template.name, "", "disabled by the profile")] = None
             continue
+        own: Bindings = (("alert", AlertContext(alert, setting.window)),) if alert else ()
         for bindings in combinations:
-            if alert:
-                bindings = (*bindings, ("alert", AlertContext(alert, setting.window)))
-            body, remark = _rendered(template, setting, bindings)
+            body, remark = _rendered(template, setting, bindings + own)
             if remark:
                 remarks[remark] = None
             if body:
@@ -410,9 +419,7 @@ _RECORDED = re.compile(r"[a-z_]+:[a-z0-9_]+:[a-z0-9_]+")
 
 
 @lru_cache(maxsize=8192)
-def _rendered(
-    template: RuleTemplate, setting: Setting, bindings: Bindings
-) -> tuple[_Body | None, Remark | None]:
+def _rendered(template: RuleTemplate, setting: Setting, bindings: Bindings) -> tuple[_Body | None, Remark | None]:
     """The rule in the first variant that the release and the profile support, and what there is to say about that."""
     context = {**setting.context(), **dict(bindings)}
     try:
@@ -469,7 +476,11 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
     labels = {label: text for label, text in parts.get("labels", {}).items() if text}
     labels[conventions.PROFILE] = setting.profile
     if alert:
-        labels |= {conventions.SEVERITY: alert.settings.severity, conventions.TIER: template.tier, **dict(alert.settings.labels)}
+        labels |= {
+            conventions.SEVERITY: alert.settings.severity,
+            conventions.TIER: template.tier,
+            **dict(alert.settings.labels),
+        }
         name = template.name
     else:
         name = setting.series_of(template, parts["operation"], body.bindings.get("scope"))

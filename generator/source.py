@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from generator.findings import Finding, quoted
+from generator.findings import Finding, Severity, quoted
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -73,10 +73,12 @@ class Document:
                     return found._replace(keys=found.keys + keys[end:])
         return Position(self.file, 1, 1, keys)
 
-    def finding(self, keys: Keys, wrong: str, right: str = "", *, of_key: bool = False, warning: bool = False) -> Finding:
+    def finding(
+        self, keys: Keys, wrong: str, right: str = "", *, of_key: bool = False, warning: bool = False
+    ) -> Finding:
         """A finding about the setting at `keys`."""
         position = self.position(keys, of_key=of_key)
-        severity = "warning" if warning else "error"
+        severity: Severity = "warning" if warning else "error"
         return Finding(severity, position.file, position.line, position.column, dotted(position.keys), wrong, right)
 
 
@@ -118,7 +120,11 @@ def read(path: Path, name: str) -> Document | list[Finding]:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
-        return [Finding("error", name, line, column, "", f"byte 0x{raw[error.start]:02x} is not UTF-8", "save the file as UTF-8")]
+        return [
+            Finding(
+                "error", name, line, column, "", f"byte 0x{raw[error.start]:02x} is not UTF-8", "save the file as UTF-8"
+            )
+        ]
     return parse(text.removeprefix("\ufeff"), name)
 
 
@@ -161,7 +167,9 @@ class _Builder:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             wrong = f"not YAML: {error.problem or error.context}"
-            hint = "indent with spaces" if "\\t" in wrong or "'\t'" in wrong else "check quotes, brackets and indentation here and above"
+            there = self.text.split("\n")[line - 1]
+            tab = there.lstrip(" ").startswith("\t")
+            hint = "indent with spaces, not tabs" if tab else "check quotes, brackets and indentation here and above"
             self.findings.append(Finding("error", self.file, line, column, "", wrong, hint))
             return None
         finally:
@@ -196,10 +204,10 @@ class _Builder:
             self._refuse(event, (), f"more than {MAX_VALUES} values", "split the file")
             raise _Stop
         if isinstance(event, yaml.AliasEvent):
-            self._refuse(event, path, f"alias {quoted('*' + event.anchor)}", "write the value out, or use `extends`")
+            self._refuse(event, path, f"alias {quoted(f'*{event.anchor}')}", "write the value out, or use `extends`")
             return None
         if event.anchor:
-            self._refuse(event, path, f"anchor {quoted('&' + event.anchor)}", "write the value out, or use `extends`")
+            self._refuse(event, path, f"anchor {quoted(f'&{event.anchor}')}", "write the value out, or use `extends`")
         if event.tag is not None:
             self._refuse(event, path, f"tag {quoted(event.tag)}", "remove it: plain and quoted values suffice")
         if isinstance(event, yaml.ScalarEvent):
@@ -223,7 +231,7 @@ class _Builder:
             key = event.value
             inner = (*path, key)
             first = self.keys.get(inner)
-            mark = event.start_mark
+            mark: Any = event.start_mark
             self.keys[inner] = Position(self.file, mark.line + 1, mark.column + 1, inner)
             if key == "<<" and event.implicit[0]:
                 self._refuse(event, inner, "merge key", "write the settings out, or use `extends`")
@@ -256,6 +264,9 @@ class _Builder:
             return float(text)
         if _AMBIGUOUS.fullmatch(text):
             self._refuse(
-                event, path, f"{quoted(text)} is read in different ways by different YAML readers", f'write "{text}" in quotes'
+                event,
+                path,
+                f"{quoted(text)} is read in different ways by different YAML readers",
+                f'write "{text}" in quotes',
             )
         return text

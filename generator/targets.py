@@ -85,8 +85,10 @@ def _test(cases: tuple[Case, ...], step: Duration) -> str:
 
 
 @lru_cache(maxsize=8192)
-def _series(case: Case, step: Duration) -> str:
-    return "\n".join([f"      - series: {_literal(series)}\n        values: {values}" for series, values in case.series])
+def _series(case: Case, _: Duration) -> str:
+    return "\n".join(
+        [f"      - series: {_literal(series)}\n        values: {values}" for series, values in case.series]
+    )
 
 
 def _literal(series: str) -> str:
@@ -107,7 +109,11 @@ def _alerts(case: Case, step: Duration) -> str:
 def _samples(case: Case, step: Duration) -> str:
     lines = []
     for check in case.samples:
-        lines += [f"      - expr: {text(check.expr)}", f"        eval_time: {step.times(check.step)}", "        exp_samples:"]
+        lines += [
+            f"      - expr: {text(check.expr)}",
+            f"        eval_time: {step.times(check.step)}",
+            "        exp_samples:",
+        ]
         for labels, value in check.samples:
             pairs = ",".join(f"{label}={quoted_string(each)}" for label, each in sorted(labels.items()))
             lines += [f"          - labels: {_literal('{' + pairs + '}')}", f"            value: {value}"]
@@ -119,10 +125,10 @@ def _firing(alerts: tuple[tuple[Labels, Labels], ...]) -> Iterator[str]:
         yield "        exp_alerts: []"
         return
     yield "        exp_alerts:"
-    for labels, annotations in alerts:
+    for labels, texts in alerts:
         yield "          - exp_labels:"
         for label, value in sorted(labels.items()):
             yield f"              {label}: {text(value)}"
         yield "            exp_annotations:"
-        for name, value in annotations.items():
+        for name, value in texts.items():
             yield f"              {name}: {text(value)}"

@@ -107,7 +107,9 @@ class RuleTemplate:
             longer = []
             for bound in combined:
                 values = lookup(given, {**lists, **dict(bound)}) if isinstance(given, str) else given
-                longer += [(*bound, (name, value)) for value in (values if isinstance(values, list | tuple) else (values,))]
+                longer += [
+                    (*bound, (name, value)) for value in (values if isinstance(values, list | tuple) else (values,))
+                ]
             combined = longer
         return tuple(tuple(pair for pair in bound if pair[0] != "each") for bound in combined)
 
@@ -285,7 +287,7 @@ def _environment() -> jinja2.Environment:
         comment_end_string="#>",
         undefined=jinja2.StrictUndefined,
         finalize=_printed,
-        autoescape=False,  # noqa: S701 - PromQL, not HTML
+        autoescape=False,
     )
 
 

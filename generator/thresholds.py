@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 from generator.buckets import Measured, OutsideBuckets, Point, le, measure, union
@@ -178,7 +179,9 @@ class _Placing:
         """Operations and collections with equal thresholds, taken together; the deployment's own come first."""
         alike: dict[tuple[bool, tuple[tuple[str, Thresholds], ...]], list[str]] = {}
         for collection in (None, *self.collections):
-            own = tuple((each.operation, each.thresholds) for each in self.profile.scopes if each.collection == collection)
+            own = tuple(
+                (each.operation, each.thresholds) for each in self.profile.scopes if each.collection == collection
+            )
             alike.setdefault((collection is None, own), []).append(collection or "")
         scopes = []
         for (deployment, own), members in alike.items():
@@ -238,16 +241,18 @@ class _Placing:
                 self._say(scope, tier, wrong, f"write a duration from {plain(bounds[0])}ms to {plain(bounds[-1])}ms")
         errors = len(self.findings) > before
         measured = list(found.values())
-        for below, above in zip(measured, measured[1:], strict=False):
+        for below, above in pairwise(measured):
             point = above.point
+            both = f"{above.threshold} and {below.name} ({below.threshold})"
             if below.point == point:
                 errors = True
-                around = [bound for bound in (point.lower, point.upper, point.following) if 0 < bound < math.inf]
-                wrong = f"{above.threshold} and {below.name} ({below.threshold}) are both measured at {plain(point.upper)} ms"
-                near = f"{self.metric.name} of Milvus {self.release.name} has the bounds {', '.join(map(plain, around))} ms there"
-                self._say(scope, above.name, wrong, near)
+                around = [plain(bound) for bound in (point.lower, point.upper, point.following) if 0 < bound < math.inf]
+                bounds_there = (
+                    f"{self.metric.name} of Milvus {self.release.name} has the bounds {', '.join(around)} ms there"
+                )
+                self._say(scope, above.name, f"{both} are both measured at {plain(point.upper)} ms", bounds_there)
             elif below.point.upper == point.upper:
-                wrong = f"{above.threshold} and {below.name} ({below.threshold}) lie in one bucket, up to {plain(point.upper)} ms"
+                wrong = f"{both} lie in one bucket, up to {plain(point.upper)} ms"
                 self._say(scope, above.name, wrong, "how requests are spread within it is a guess", warning=True)
         return None if errors else found
 
@@ -268,7 +273,9 @@ class _Placing:
         if server == span:
             return True, per_vector, ""
         given = self.profile.server_slow_query_span is not None
-        says = f"counts requests above {server}{' per query vector' if per_vector else ''}{'' if given else ' by default'}"
+        says = (
+            f"counts requests above {server}{' per query vector' if per_vector else ''}{'' if given else ' by default'}"
+        )
         self._say(
             scope, "slow_query_span",
             f"{span}, but the slow query counter of {name} {says}",

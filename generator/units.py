@@ -127,7 +127,7 @@ class Factor:
         return f"{plain(self.times)}x"
 
 
-def plain(number: Decimal | float | int) -> str:
+def plain(number: Decimal | float) -> str:
     """A number without exponent or trailing zeros: `0.99`, `1024`, `3`."""
     text = format(number if isinstance(number, Decimal) else Decimal(repr(number)), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -192,12 +192,13 @@ def _nearest(name: str, count: int = 3) -> tuple[str, ...]:
         have = _numbers(known)
         return tuple(abs(a - b) for a, b in zip(wanted, have, strict=True))
 
-    return tuple(sorted(reversed(releases()), key=distance)[:count])
+    newest_first = releases()[::-1]
+    return tuple(sorted(newest_first, key=distance)[:count])
 
 
 def _numbers(name: str) -> tuple[int, int, int]:
     """The version as numbers; what is missing or no number counts as very new."""
-    digits = ["".join(filter(str.isdecimal, part))[:6] for part in name.split("-")[0].split(".")]
+    digits = ["".join(filter(str.isdecimal, part))[:6] for part in name.split("-", maxsplit=1)[0].split(".")]
     major, minor, patch = [int(part) if part else 999 for part in [*digits, "", "", ""][:3]]
     return major, minor, patch
 

@@ -25,7 +25,9 @@ def listing(release: Release, wanted: str = "") -> Iterator[str]:
 def detail(release: Release, metric: Metric) -> Iterator[str]:
     """Everything that the catalog knows of one metric of a release, and its history."""
     yield f"{metric.name} in Milvus {release.name}"
-    yield f"  type       {metric.type}" + ("" if metric.fed else ", registered but never written: no series of it appears")
+    yield f"  type       {metric.type}" + (
+        "" if metric.fed else ", registered but never written: no series of it appears"
+    )
     yield f"  unit       {metric.unit or 'none (a count)'}"
     yield f"  component  {metric.component}"
     yield f"  labels     {', '.join(metric.labels) or 'none'}"

@@ -69,7 +69,9 @@ class Loader:
         document = source.read(path, file)
         return (None, document) if isinstance(document, list) else self.validator.check(document)
 
-    def _inherited(self, document: Document, path: Path, seen: tuple[Path, ...]) -> tuple[Document | None, list[Finding]]:
+    def _inherited(
+        self, document: Document, path: Path, seen: tuple[Path, ...]
+    ) -> tuple[Document | None, list[Finding]]:
         """The document on top of what it extends."""
         if "extends" not in document.data:
             return document, []
@@ -111,7 +113,9 @@ class Loader:
         name = document.data.get("name", "")
         if len(name) > MAX_FLEET_NAME:
             wrong = f"{len(name)} characters, too long for a fleet"
-            findings.append(document.finding(("name",), wrong, f"at most {MAX_FLEET_NAME}: release and settings are added"))
+            findings.append(
+                document.finding(("name",), wrong, f"at most {MAX_FLEET_NAME}: release and settings are added")
+            )
         root, entries = _unfolded(document)
         profiles: list[Profile] = []
         for entry in entries:

@@ -28,7 +28,7 @@ def reference(schema: Schema) -> Iterator[str]:
     yield ""
     yield "## Thresholds"
     yield ""
-    yield "`thresholds`, and `operations.<operation>.thresholds` and `collections.<collection>.thresholds`, hold the tiers:"
+    yield "The tiers, in `thresholds`, `operations.<operation>.thresholds` and `collections.<collection>.thresholds`:"
     yield ""
     yield from _table(schema, schema["$defs"]["thresholds"]["properties"])
     yield ""
@@ -45,8 +45,8 @@ def reference(schema: Schema) -> Iterator[str]:
         defaults = ", ".join(f"`{key}: {part.get('default', 'derived')}`" for key, part in settings.items())
         yield f"| `{name}` | {alert['description']} | {defaults} |"
     yield ""
-    yield "`threshold` is where the alert's condition begins: a share (`5%`), a factor (`3x`), a rate (`1/m`) or a count."
-    yield "`min_request_rate` is derived from the quantile where nothing is said: one slow request alone is never too many."
+    yield "`threshold` is where the condition begins: a share (`5%`), a factor (`3x`), a rate (`1/m`) or a count."
+    yield "Where `min_request_rate` is derived from the quantile, one slow request alone is never too many."
 
 
 def _table(schema: Schema, properties: Schema) -> Iterator[str]:

@@ -8,13 +8,24 @@ import math
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from decimal import Decimal
+from functools import lru_cache
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from generator import catalog, conventions
 from generator.findings import Finding, has_errors, quoted
-from generator.profile.model import OPERATIONS, TIERS, AlertSettings, Profile, Scope, Selector, Texts, Threshold, Thresholds
+from generator.profile.model import (
+    OPERATIONS,
+    TIERS,
+    AlertSettings,
+    Profile,
+    Scope,
+    Selector,
+    Texts,
+    Threshold,
+    Thresholds,
+)
 from generator.profile.schema import Schema
 from generator.source import Document, Keys
 from generator.units import Duration, Factor, Rate, Share
@@ -162,7 +173,9 @@ class _Resolver:
                 keys = ("selector", label, index) if isinstance(given, list) else ("selector", label)
                 self.check_text(keys, value)
             if label.startswith("__"):
-                self.refuse(("selector", label), "a label that Prometheus keeps to itself", "use a target label", of_key=True)
+                self.refuse(
+                    ("selector", label), "a label that Prometheus keeps to itself", "use a target label", of_key=True
+                )
             selector.append((label, values))
         return tuple(selector)
 
@@ -174,10 +187,18 @@ class _Resolver:
         for label, keys in places.items():
             if label in taken:
                 self.refuse(
-                    keys, f"{quoted(label)} is a label that Milvus puts on some of its metrics", "use labels that Prometheus puts on every series of the target", of_key="selector" in keys
+                    keys,
+                    f"{quoted(label)} is a label that Milvus puts on some of its metrics",
+                    "use labels that Prometheus puts on every series of the target",
+                    of_key="selector" in keys,
                 )
             elif label in conventions.OWN_LABELS:
-                self.refuse(keys, f"{quoted(label)} is a label that Thresher sets itself", "use a target label", of_key="selector" in keys)
+                self.refuse(
+                    keys,
+                    f"{quoted(label)} is a label that Thresher sets itself",
+                    "use a target label",
+                    of_key="selector" in keys,
+                )
         return identity
 
     def scopes(self, release: catalog.Release | None) -> tuple[Scope, ...]:
@@ -185,7 +206,9 @@ class _Resolver:
         operations = [name for name in OPERATIONS if release is None or name in offered_operations(release)]
         for name in data.get("operations", {}):
             if name not in operations and release:
-                self.warn(("operations", name), f"Milvus {release.name} has no {name}", "these thresholds have no effect")
+                self.warn(
+                    ("operations", name), f"Milvus {release.name} has no {name}", "these thresholds have no effect"
+                )
         scopes = []
         checked: set[tuple[Keys, ...]] = set()
         for collection in (None, *data.get("collections", {})):
@@ -202,7 +225,11 @@ class _Resolver:
                     checked.add(tuple(places.values()))
                     self.check_order(found, places)
                 if all(found.values()):
-                    scopes.append(Scope(collection, operation, Thresholds(**{tier: found[tier] or MAX_DURATION for tier in TIERS})))
+                    scopes.append(
+                        Scope(
+                            collection, operation, Thresholds(**{tier: found[tier] or MAX_DURATION for tier in TIERS})
+                        )
+                    )
         return tuple(scopes)
 
     def check_order(self, found: Mapping[str, Duration | None], places: Mapping[str, Keys]) -> None:
@@ -210,7 +237,7 @@ class _Resolver:
             value = found[tier]
             if value is not None and not value:
                 self.refuse(places[tier], f"{value} would be exceeded by every request", "write a duration above 0")
-        for low, high in zip(TIERS, TIERS[1:], strict=False):
+        for low, high in pairwise(TIERS):
             below, above = found[low], found[high]
             if below is None or above is None or below < above or (below == above and high == "slow_query_span"):
                 continue
@@ -219,9 +246,17 @@ class _Resolver:
             given = [tier for tier in (high, low) if places[tier] in self.document.values]
             if given and given[0] == high:
                 side = "the same as" if below == above else "below"
-                self.refuse(places[high], f"{above} is {side} {low} ({below})", f"write a duration above {below}, or lower {low}")
+                self.refuse(
+                    places[high],
+                    f"{above} is {side} {low} ({below})",
+                    f"write a duration above {below}, or lower {low}",
+                )
             else:
-                self.refuse(places[low], f"{below} is {relation} {high} ({above})", f"write a duration below {above}, or raise {high}")
+                self.refuse(
+                    places[low],
+                    f"{below} is {relation} {high} ({above})",
+                    f"write a duration below {above}, or raise {high}",
+                )
 
     def alert(
         self,
@@ -246,7 +281,11 @@ class _Resolver:
             late = duration.milliseconds % (evaluation.milliseconds or 1)
             if late and (*at, key) in self.document.values:
                 effective = Duration(duration.milliseconds - late + evaluation.milliseconds)
-                self.warn((*at, key), f"{duration} is no multiple of evaluation_interval ({evaluation})", f"takes effect as {effective}")
+                self.warn(
+                    (*at, key),
+                    f"{duration} is no multiple of evaluation_interval ({evaluation})",
+                    f"takes effect as {effective}",
+                )
         quantile = Decimal(repr(setting("quantile"))) if "quantile" in defaults else None
         rate: Rate | None = None
         if "min_request_rate" in defaults:
@@ -256,7 +295,11 @@ class _Resolver:
             else:
                 rate = self.parsed((*at, "min_request_rate"), Rate.parse, str(setting("min_request_rate")))
                 if rate and not rate.count:
-                    self.warn((*at, "min_request_rate"), f"{rate}: a single slow request can fire this alert", "write a rate above 0")
+                    self.warn(
+                        (*at, "min_request_rate"),
+                        f"{rate}: a single slow request can fire this alert",
+                        "write a rate above 0",
+                    )
         threshold: Threshold | None = None
         if "threshold" in defaults:
             threshold = self.parsed((*at, "threshold"), _reader(defaults["threshold"]), setting("threshold"))
@@ -284,7 +327,9 @@ class _Resolver:
         reserved = conventions.RESERVED_LABELS | set(identity) if labels else conventions.RESERVED_ANNOTATIONS
         for name, value in given.items():
             if name in reserved or (labels and name.startswith("__")):
-                self.refuse((*keys, name), "is set by Thresher or carried by the series", "choose another name", of_key=True)
+                self.refuse(
+                    (*keys, name), "is set by Thresher or carried by the series", "choose another name", of_key=True
+                )
             self.check_text((*keys, name), value, template=not labels)
         return tuple(sorted(given.items()))
 
@@ -295,11 +340,17 @@ class _Resolver:
         if hidden or spaces:
             self.refuse(keys, f"character U+{ord((hidden + spaces)[0]):04X} cannot be told apart by eye", "remove it")
         elif unicodedata.normalize("NFC", value) != value:
-            self.refuse(keys, f"{quoted(value)} is not in Unicode's composed form (NFC)", "type it anew, or normalise it")
+            self.refuse(
+                keys, f"{quoted(value)} is not in Unicode's composed form (NFC)", "type it anew, or normalise it"
+            )
         elif not template and "{{" in value:
             self.refuse(keys, f"{quoted(value)} holds `{{{{`, which Prometheus would expand", "remove the braces")
         elif len(scripts := _scripts(value)) > 1:
-            self.warn(keys, f"{quoted(value)} mixes {' and '.join(sorted(scripts))} letters", "check that each letter is what it seems")
+            self.warn(
+                keys,
+                f"{quoted(value)} mixes {' and '.join(sorted(scripts))} letters",
+                "check that each letter is what it seems",
+            )
 
     def duration(
         self, keys: Keys, default: str = "1m", *, smallest: Duration = _MILLISECOND, limit: Duration = MAX_DURATION
@@ -390,4 +441,3 @@ def _scripts(text: str) -> set[str]:
 
 def _letter_names(text: str) -> Iterator[str]:
     return (unicodedata.name(char, "UNKNOWN") for char in text if char.isalpha())
-

@@ -59,9 +59,7 @@ def compose(alerts: Mapping[str, tuple[str, Mapping[str, object]]]) -> Schema:
         for name, (says, settings) in alerts.items()
     }
     entry = properties["deployments"]["items"]
-    entry["properties"] = {
-        key: {"$ref": f"#/properties/{key}"} for key in properties if key not in _NOT_IN_DEPLOYMENTS
-    }
+    entry["properties"] = {key: {"$ref": f"#/properties/{key}"} for key in properties if key not in _NOT_IN_DEPLOYMENTS}
     return schema
 
 

@@ -189,8 +189,12 @@ def _too_much(shape: str) -> str:
     for char in code:
         depth += (char in "([{") - (char in ")]}")
         deepest = max(deepest, depth)
-    if len(shape) > MAX_LENGTH or deepest > MAX_DEPTH or len(re.findall(r"[-+*/%^<>]|\b(?:and|or|unless)\b", code)) > MAX_OPERATORS:
-        return f"longer than {MAX_LENGTH} characters, deeper than {MAX_DEPTH} levels or more than {MAX_OPERATORS} operators"
+    if (
+        len(shape) > MAX_LENGTH
+        or deepest > MAX_DEPTH
+        or len(re.findall(r"[-+*/%^<>]|\b(?:and|or|unless)\b", code)) > MAX_OPERATORS
+    ):
+        return f"over {MAX_LENGTH} characters, {MAX_DEPTH} levels of nesting or {MAX_OPERATORS} operators"
     return ""
 
 
@@ -227,7 +231,9 @@ def _bucket_problem(shown: str, value: str, op: str, matches: Callable[[str], bo
     alternatives = re.split(r"\|", value) if op == "=~" and "(" not in value.replace(r"(\.0)?", "") else []
     for alternative in alternatives:
         if not any(re.fullmatch(alternative, text) for texts in every for text in texts):
-            return f"{shown}: no bucket for `{alternative}`; the bounds are {', '.join(texts[0] for texts in every[1:])}"
+            return (
+                f"{shown}: no bucket for `{alternative}`; the bounds are {', '.join(texts[0] for texts in every[1:])}"
+            )
     return ""
 
 
@@ -277,8 +283,8 @@ class _Walk:
         for each in node.matchers.matchers:
             op = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}[str(each.op).rsplit(".", 1)[-1]]
             if found and each.name not in labels:
-                here = sorted(labels - {_ANY_OTHER} - self.target_labels)
-                self.complain(f"{name} has no label `{each.name}` in Milvus {self.release.name}; it has {', '.join(here) or 'none of its own'}")
+                here = ", ".join(sorted(labels - {_ANY_OTHER} - self.target_labels)) or "none of its own"
+                self.complain(f"{name} has no label `{each.name}` in Milvus {self.release.name}; it has {here}")
             if op == "=":
                 fixed.add(each.name)
             elif op == "=~" and each.name == "le":
@@ -334,7 +340,7 @@ class _Walk:
         if name not in _FUNCTIONS:
             self.complain(f"{name}() is not used in rules, or not known to Prometheus 2.42")
             return None
-        return _FUNCTIONS[name](self, name, node.args)
+        return _FUNCTIONS[name](self, node)
 
     def ranged(self, node: Any) -> Quantity | None:
         """The type of a range vector."""
@@ -346,33 +352,43 @@ class _Walk:
         self.complain("a range is needed here, such as x[5m]")
         return None
 
-    def rated(self, name: str, args: list[Any]) -> Quantity | None:
-        quantity = self.ranged(args[0])
+    def rated(self, call: promql_parser.Call) -> Quantity | None:
+        quantity = self.ranged(call.args[0])
         if quantity is None:
             return None
         if not quantity.counter:
-            self.complain(f"{name}() of a gauge: only counters are rated")
-        unit = quantity.unit if name == "increase" else _times(quantity.unit, (("s", -1),))
+            self.complain(f"{call.func.name}() of a gauge: only counters are rated")
+        unit = quantity.unit if call.func.name == "increase" else _times(quantity.unit, (("s", -1),))
         return replace(quantity, unit=unit, counter=False)
 
-    def over_time(self, name: str, args: list[Any]) -> Quantity | None:
-        quantity = self.ranged(args[-1])
+    def over_time(self, call: promql_parser.Call) -> Quantity | None:
+        quantity = self.ranged(call.args[-1])
         if quantity is None:
             return None
-        if quantity.counter and name not in ("changes", "resets", "present_over_time", "count_over_time", "last_over_time"):
-            self.complain(f"{name}() of a counter: rate it first")
-        counts = name in ("changes", "resets", "present_over_time", "count_over_time")
+        if quantity.counter and call.func.name not in (
+            "changes",
+            "resets",
+            "present_over_time",
+            "count_over_time",
+            "last_over_time",
+        ):
+            self.complain(f"{call.func.name}() of a counter: rate it first")
+        counts = call.func.name in ("changes", "resets", "present_over_time", "count_over_time")
         return replace(quantity, unit=() if counts else quantity.unit, counter=False)
 
-    def same(self, name: str, args: list[Any]) -> Quantity | None:
-        return self.vector(args[0])
+    def same(self, call: promql_parser.Call) -> Quantity | None:
+        return self.vector(call.args[0])
 
-    def absent(self, name: str, args: list[Any]) -> Quantity | None:
-        quantity = self.selected(args[0]) if type(args[0]).__name__ == "VectorSelector" else self.vector(args[0])
+    def absent(self, call: promql_parser.Call) -> Quantity | None:
+        quantity = (
+            self.selected(call.args[0])
+            if type(call.args[0]).__name__ == "VectorSelector"
+            else self.vector(call.args[0])
+        )
         return Quantity((), quantity.fixed, quantity.fixed) if quantity else None
 
-    def histogram_quantile(self, name: str, args: list[Any]) -> Quantity | None:
-        quantity = self.vector(args[1])
+    def histogram_quantile(self, call: promql_parser.Call) -> Quantity | None:
+        quantity = self.vector(call.args[1])
         if quantity is None:
             return None
         if "le" not in quantity.labels or quantity.le_unit is None:
@@ -380,18 +396,18 @@ class _Walk:
         unit: Unit = ((quantity.le_unit, 1),) if quantity.le_unit else ()
         return replace(quantity, unit=unit, labels=quantity.labels - {"le"}, le_unit=None)
 
-    def label_replace(self, name: str, args: list[Any]) -> Quantity | None:
-        quantity = self.vector(args[0])
-        target, source = args[1].val, args[3].val
+    def label_replace(self, call: promql_parser.Call) -> Quantity | None:
+        quantity = self.vector(call.args[0])
+        target, source = call.args[1].val, call.args[3].val
         if quantity is None:
             return None
         if source not in quantity.labels:
             self.complain(f"label_replace() reads the label `{source}`, which is not there")
-        if problem := regex_problem(args[4].val):
+        if problem := regex_problem(call.args[4].val):
             self.complain(f"label_replace(): {problem}")
         return replace(quantity, labels=quantity.labels | {target}, fixed=quantity.fixed - {target})
 
-    def constant(self, name: str, args: list[Any]) -> Quantity | None:
+    def constant(self, call: promql_parser.Call) -> Quantity | None:  # noqa: ARG002
         return Quantity((), frozenset())
 
     def _AggregateExpr(self, node: promql_parser.AggregateExpr) -> Quantity | None:  # noqa: N802
@@ -399,13 +415,11 @@ class _Walk:
         if op not in ("sum", "max", "min", "count", "avg", "group"):
             self.complain(f"{op}() is not used in rules")
         counts = op in ("count", "group")
-        inner = node.expr
+        inner: Any = node.expr
         while type(inner).__name__ == "ParenExpr":
-            inner = inner.expr  # type: ignore[attr-defined]
-        if counts and type(inner).__name__ == "VectorSelector":
-            quantity = self.selected(inner)  # type: ignore[arg-type]
-        else:
-            quantity = self.vector(inner)
+            inner = inner.expr
+        is_count_of_series = counts and type(inner).__name__ == "VectorSelector"
+        quantity = self.selected(inner) if is_count_of_series else self.vector(inner)
         if quantity is None:
             return None
         named = frozenset(node.modifier.labels) if node.modifier else frozenset()
@@ -471,7 +485,9 @@ class _Walk:
         for side, quantity in (("left", left), ("right", right)):
             many = card == ("ManyToOne" if side == "left" else "OneToMany")
             if on is not None and not many and (extra := sorted(quantity.varying - on)):
-                self.complain(f"the {side} side of `{op}` may have several series per match: they differ in {', '.join(extra)}")
+                self.complain(
+                    f"the {side} side of `{op}` may have several series per match: they differ in {', '.join(extra)}"
+                )
         if on is None:
             self._compare_all(op, left, right)
         if op in _COMPARISONS or op in ("+", "-", "%"):
@@ -479,7 +495,9 @@ class _Walk:
                 self.complain(f"`{op}` holds {left.in_words()} against {right.in_words()}")
             unit = left.unit
         else:
-            unit = _times(left.unit, right.unit if op == "*" else tuple((symbol, -power) for symbol, power in right.unit))
+            unit = _times(
+                left.unit, right.unit if op == "*" else tuple((symbol, -power) for symbol, power in right.unit)
+            )
         kept = right if card == "OneToMany" else left
         grouped = frozenset(node.modifier.group_labels or ()) if node.modifier else frozenset()
         labels = kept.labels | grouped if on is None or card != "OneToOne" else on
@@ -488,7 +506,7 @@ class _Walk:
 
 _COMPARISONS = ("==", "!=", ">", "<", ">=", "<=")
 _OVER_TIME = ("max", "min", "avg", "sum", "count", "last", "present", "quantile")
-_FUNCTIONS: dict[str, Callable[[_Walk, str, list[Any]], Quantity | None]] = {
+_FUNCTIONS: dict[str, Callable[[_Walk, Any], Quantity | None]] = {
     **dict.fromkeys(("rate", "increase", "irate"), _Walk.rated),
     **dict.fromkeys(("changes", "resets", *(f"{name}_over_time" for name in _OVER_TIME)), _Walk.over_time),
     **dict.fromkeys(("clamp_min", "clamp_max", "abs"), _Walk.same),
@@ -515,7 +533,9 @@ def _times(left: Unit, right: Unit) -> Unit:
 def _scaled(unit: Unit, op: str, number: float | None) -> Unit:
     """The unit after a vector met a number: dividing by 1000 turns us into ms, and ms into s."""
     if op == "/" and number == 1000:
-        return tuple(sorted((_TO_SMALLER.get(symbol, symbol) if power == 1 else symbol, power) for symbol, power in unit))
+        return tuple(
+            sorted((_TO_SMALLER.get(symbol, symbol) if power == 1 else symbol, power) for symbol, power in unit)
+        )
     return unit
 
 
