@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from generator import conventions, fleet, promtests, source, targets, templates
-from generator.findings import Finding, has_errors
+from generator import catalog, conventions, fleet, promtests, source, targets, templates
+from generator.findings import Finding
 from generator.manifest import manifest
 from generator.profile import Loader, Profile
 from generator.profile.resolve import resolve
 from generator.profile.schema import Schema, compose
 from generator.rules import RuleSet, compile_profile
+from generator.thresholds import place
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,15 @@ class Built:
     profile: Profile
     rule_set: RuleSet
     files: Mapping[PurePosixPath, bytes]
+
+
+def _more_mistakes(profiles: Iterable[Profile]) -> Iterator[Finding]:
+    """What later stages would refuse, of profiles that have mistakes already: one run reports them all."""
+    profiles = tuple(profiles)
+    for profile in profiles:
+        findings = place(profile, catalog.release(profile.milvus)).findings
+        yield from (finding for finding in findings if finding.severity == "error")
+    yield from fleet.overlaps([profile for profile in profiles if profile.selector])
 
 
 @cache
@@ -49,9 +59,10 @@ def build(paths: Iterable[Path]) -> Iterator[Built | Finding]:
     for path in paths:
         loaded = load.load(path)
         yield from loaded.findings
-        if has_errors(loaded.findings):
-            continue
         profiles = loaded.profiles
+        if not loaded.usable:
+            yield from _more_mistakes(profiles)
+            continue
         if loaded.fleet is not None:
             merged = fleet.merge(loaded.fleet, profiles, compile_rules)
             yield from merged.findings
@@ -74,8 +85,8 @@ def build(paths: Iterable[Path]) -> Iterator[Built | Finding]:
 def default_rules(milvus: str) -> RuleSet:
     """What a profile without any settings of its own compiles to for a release."""
     text = f'version: 1\nname: default\nmilvus: "{milvus}"\nselector: {{namespace: milvus}}\n'
-    document = source.parse(text, "default")
-    assert not isinstance(document, list)
+    document, _ = source.parse(text, "default")
+    assert document is not None
     profile, _ = resolve(document, loader().defaults)
     assert profile is not None
     rule_set = compile_rules(profile)

@@ -312,25 +312,17 @@ def _upgrade(old: Any, new: Any, *, everything: bool) -> Iterator[str]:
     """What an upgrade of Milvus changes for the rules of a default profile."""
     from generator.build import default_rules
     from generator.catalog import show
-    from generator.explain import remarks, summary
+    from generator.explain import changes
 
     before, after = default_rules(old.name), default_rules(new.name)
     read = {name for rules in (before, after) for rule in rules.rules for name in rule.metrics}
     names = {metric.name for release in (old, new) for metric in release.metrics()} if everything else read
     yield f"Milvus {old.name} -> {new.name}, metrics {'' if everything else 'that the rules read'}".rstrip()
-    changed = list(show.difference(old, new, names))
-    yield from (f"  {line}" for line in changed or ["nothing changes"])
+    yield from (f"  {line}" for line in list(show.difference(old, new, names)) or ["nothing changes"])
     if slow := show.slow_queries(old, new):
         yield f"  {slow}"
     yield "rules of a profile with default thresholds"
-    lines = [
-        set(list(summary(each.profile, each))[1:]) | {f"  {text}" for text in remarks(each)} for each in (before, after)
-    ]
-    gone, come = sorted(lines[0] - lines[1]), sorted(lines[1] - lines[0])
-    yield from (f"  - {line.strip()}" for line in gone)
-    yield from (f"  + {line.strip()}" for line in come)
-    if not gone and not come:
-        yield "  nothing changes"
+    yield from (f"  {line}" for line in list(changes(before, after)) or ["nothing changes"])
 
 
 @main.command()

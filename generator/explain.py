@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generator.profile import Profile
-from generator.rules import Rule, RuleSet
+from generator.rules import Remark, Rule, RuleSet
 from generator.thresholds import PlacedScope
 from generator.units import plain
 
@@ -25,11 +25,22 @@ def summary(profile: Profile, rule_set: RuleSet) -> Iterator[str]:
 
 def remarks(rule_set: RuleSet) -> Iterator[str]:
     """What was left out or replaced, and why."""
-    for remark in rule_set.remarks:
-        if remark.instead:
-            yield f"{remark.rule} is {remark.instead}: {remark.why}"
-        else:
-            yield f"{remark.rule} is left out: {remark.why}"
+    yield from map(_remark, rule_set.remarks)
+
+
+def _remark(remark: Remark) -> str:
+    return f"{remark.rule} is {remark.instead or 'left out'}: {remark.why}"
+
+
+def changes(before: RuleSet, after: RuleSet) -> Iterator[str]:
+    """What differs between two rule sets of one profile: where thresholds are measured, what is left out."""
+    old, new = (["; ".join(_measured(placed)) for placed in rule_set.scopes] for rule_set in (before, after))
+    yield from (f"- {line}" for line in old if line not in new)
+    yield from (f"+ {line}" for line in new if line not in old)
+    kept = {(remark.rule, remark.instead) for remark in before.remarks}
+    left = {(remark.rule, remark.instead) for remark in after.remarks}
+    yield from (f"- {_remark(remark)}" for remark in before.remarks if (remark.rule, remark.instead) not in left)
+    yield from (f"+ {_remark(remark)}" for remark in after.remarks if (remark.rule, remark.instead) not in kept)
 
 
 def _measured(placed: PlacedScope) -> Iterator[str]:

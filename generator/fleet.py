@@ -32,7 +32,7 @@ class Merged:
 
 def merge(fleet: str, deployments: Sequence[Profile], compile_profile: Compile) -> Merged:
     """Groups the deployments of a fleet file into the fewest rule sets that are safe."""
-    findings = list(_overlaps(deployments))
+    findings = list(overlaps(deployments))
     if has_errors(findings):
         return Merged((), tuple(findings))
     alike: dict[object, list[Profile]] = {}
@@ -83,7 +83,7 @@ def _of_rule(rule: Rule) -> object:
     return rule.name, rule.expr, rule.labels, rule.annotations, rule.for_, rule.keep_firing_for
 
 
-def _overlaps(deployments: Sequence[Profile]) -> Iterable[Finding]:
+def overlaps(deployments: Sequence[Profile]) -> Iterable[Finding]:
     """Deployments whose selectors match the same series, or may do so for all that the file says."""
     seen: dict[tuple[tuple[str, str], ...], Profile] = {}
     by_labels: dict[frozenset[str], list[Profile]] = {}

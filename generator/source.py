@@ -93,14 +93,14 @@ def dotted(keys: Iterable[str | int]) -> str:
     return path
 
 
-def read(path: Path, name: str) -> Document | list[Finding]:
-    """Reads one YAML file; returns every mistake of its form instead when there are any.
+def read(path: Path, name: str) -> tuple[Document | None, list[Finding]]:
+    """Reads one YAML file: what of it can be used (None if nothing), and every mistake of its form.
 
     `name` is what messages call the file.
     """
 
-    def refuse(wrong: str, right: str) -> list[Finding]:
-        return [Finding("error", name, 0, 0, "", wrong, right)]
+    def refuse(wrong: str, right: str, line: int = 0, column: int = 0) -> tuple[None, list[Finding]]:
+        return None, [Finding("error", name, line, column, "", wrong, right)]
 
     try:
         mode = os.stat(path)
@@ -120,27 +120,25 @@ def read(path: Path, name: str) -> Document | list[Finding]:
     except UnicodeDecodeError as error:
         line = raw.count(b"\n", 0, error.start) + 1
         column = error.start - (raw.rfind(b"\n", 0, error.start) + 1) + 1
-        return [
-            Finding(
-                "error", name, line, column, "", f"byte 0x{raw[error.start]:02x} is not UTF-8", "save the file as UTF-8"
-            )
-        ]
+        return refuse(f"byte 0x{raw[error.start]:02x} is not UTF-8", "save the file as UTF-8", line, column)
     return parse(text.removeprefix("\ufeff"), name)
 
 
-def parse(text: str, name: str) -> Document | list[Finding]:
-    """Parses YAML text; returns every mistake of its form instead when there are any."""
+def parse(text: str, name: str) -> tuple[Document | None, list[Finding]]:
+    """Parses YAML text: what of it can be used (None if nothing), and every mistake of its form."""
     if bad := _FORBIDDEN.search(text):
         line = text.count("\n", 0, bad.start()) + 1
         column = bad.start() - (text.rfind("\n", 0, bad.start()) + 1) + 1
         wrong = f"character U+{ord(bad[0]):04X}, which does not show"
-        return [Finding("error", name, line, column, "", wrong, "remove it")]
+        return None, [Finding("error", name, line, column, "", wrong, "remove it")]
     builder = _Builder(name, text)
     data = builder.build()
-    if builder.findings:
-        return builder.findings
-    assert isinstance(data, dict)
-    return Document(name, data, builder.values, builder.keys)
+    document = Document(name, data, builder.values, builder.keys) if isinstance(data, dict) else None
+    return document, builder.findings
+
+
+# What stands for a value that cannot be used, after a finding about it.
+_UNUSABLE = object()
 
 
 class _Stop(Exception):
@@ -167,8 +165,8 @@ class _Builder:
             mark = error.problem_mark or error.context_mark
             line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
             wrong = f"not YAML: {error.problem or error.context}"
-            there = self.text.split("\n")[line - 1]
-            tab = there.lstrip(" ").startswith("\t")
+            there = self.text.split("\n")[line - 1 : line]
+            tab = "".join(there).lstrip(" ").startswith("\t")
             hint = "indent with spaces, not tabs" if tab else "check quotes, brackets and indentation here and above"
             self.findings.append(Finding("error", self.file, line, column, "", wrong, hint))
             return None
@@ -183,7 +181,7 @@ class _Builder:
             raise _Stop
         event = self.next()
         data = self._node(event, ())
-        if not isinstance(data, dict) and not self.findings:
+        if not isinstance(data, dict) and data is not _UNUSABLE:
             self._refuse(event, (), "not a mapping", "write `key: value` lines")
         self.next()  # end of the document
         event = self.next()
@@ -205,7 +203,7 @@ class _Builder:
             raise _Stop
         if isinstance(event, yaml.AliasEvent):
             self._refuse(event, path, f"alias {quoted(f'*{event.anchor}')}", "write the value out, or use `extends`")
-            return None
+            return _UNUSABLE
         if event.anchor:
             self._refuse(event, path, f"anchor {quoted(f'&{event.anchor}')}", "write the value out, or use `extends`")
         if event.tag is not None:
@@ -219,7 +217,7 @@ class _Builder:
             items: list[object] = []
             while not isinstance(event := self.next(), yaml.SequenceEndEvent):
                 items.append(self._node(event, (*path, len(items))))
-            return items
+            return _UNUSABLE if _UNUSABLE in items else items
         return self._mapping(path)
 
     def _mapping(self, path: Keys) -> dict[str, object]:
@@ -239,19 +237,21 @@ class _Builder:
                 self._refuse(event, inner, "anchor or tag on a key", "remove it")
             elif first:
                 self._refuse(event, inner, f"given twice: first in line {first.line}", "keep one of the two")
-            elif not isinstance(self._scalar(event, inner), str):
+            elif not isinstance(name := self._scalar(event, inner), str) and name is not _UNUSABLE:
                 self._refuse(event, inner, f"key {quoted(key)} is not text", f'write "{key}" in quotes')
-            data[key] = self._node(self.next(), inner)
+            value = self._node(self.next(), inner)
+            if value is not _UNUSABLE:
+                data[key] = value
         return data
 
-    def _scalar(self, event: Any, path: Keys) -> str | int | float | bool | None:
+    def _scalar(self, event: Any, path: Keys) -> object:
         text: str = event.value
         if len(text) > MAX_SCALAR:
             self._refuse(event, path, f"{len(text)} characters", f"at most {MAX_SCALAR}")
-            return ""
+            return _UNUSABLE
         if bad := _FORBIDDEN.search(text):
             self._refuse(event, path, f"character U+{ord(bad[0]):04X}, which does not show", "remove it")
-            return ""
+            return _UNUSABLE
         if not event.implicit[0]:  # quoted, or a block: text in any case
             return text
         if text in ("true", "false"):
@@ -263,10 +263,9 @@ class _Builder:
         if _DECIMAL.fullmatch(text):
             return float(text)
         if _AMBIGUOUS.fullmatch(text):
+            wrong = f"{quoted(text)} is read in different ways by different YAML readers"
             self._refuse(
-                event,
-                path,
-                f"{quoted(text)} is read in different ways by different YAML readers",
-                f'write "{text}" in quotes',
+                event, path, wrong, "write text in quotes, numbers as plain decimals, and true or false in full"
             )
+            return _UNUSABLE
         return text

@@ -244,6 +244,8 @@ class _Placing:
         for below, above in pairwise(measured):
             point = above.point
             both = f"{above.threshold} and {below.name} ({below.threshold})"
+            if below.threshold >= above.threshold:
+                continue  # refused already, with the profile
             if below.point == point:
                 errors = True
                 around = [plain(bound) for bound in (point.lower, point.upper, point.following) if 0 < bound < math.inf]

@@ -9,13 +9,13 @@ from functools import lru_cache
 
 _MILLISECONDS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms": 1}
 _DURATION = re.compile(
-    r"(?:(?P<d>\d{1,15})d)?(?:(?P<h>\d{1,15})h)?(?:(?P<m>\d{1,15})m(?!s))?(?:(?P<s>\d{1,15})s)?(?:(?P<ms>\d{1,15})ms)?"
+    r"(?:(?P<d>[0-9]{1,15})d)?(?:(?P<h>[0-9]{1,15})h)?(?:(?P<m>[0-9]{1,15})m(?!s))?(?:(?P<s>[0-9]{1,15})s)?(?:(?P<ms>[0-9]{1,15})ms)?"
 )
-_DECIMAL = re.compile(r"(\d{1,15}\.\d{1,6})(ms|s|m|h|d)")
+_DECIMAL = re.compile(r"([0-9]{1,15}\.[0-9]{1,6})(ms|s|m|h|d)")
 _PER_SECOND = {"s": Decimal(1), "m": Decimal(60), "h": Decimal(3600)}
-_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)/(s|m|h)")
-_SHARE = re.compile(r"(\d{1,2}(?:\.\d{1,6})?)%")
-_FACTOR = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)x")
+_RATE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)/(s|m|h)")
+_SHARE = re.compile(r"([0-9]{1,2}(?:\.[0-9]{1,6})?)%")
+_FACTOR = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)x")
 
 
 @dataclass(frozen=True, slots=True, order=True)

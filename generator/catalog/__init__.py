@@ -197,9 +197,11 @@ def _nearest(name: str, count: int = 3) -> tuple[str, ...]:
 
 
 def _numbers(name: str) -> tuple[int, int, int]:
-    """The version as numbers; what is missing or no number counts as very new."""
-    digits = ["".join(filter(str.isdecimal, part))[:6] for part in name.split("-", maxsplit=1)[0].split(".")]
-    major, minor, patch = [int(part) if part else 999 for part in [*digits, "", "", ""][:3]]
+    """The version as numbers; what is missing or no number counts as very new, but a beta as the first of all."""
+    version, _, suffix = name.partition("-")
+    digits = ["".join(char for char in part if char in "0123456789")[:6] for part in version.split(".")]
+    missing = 0 if suffix else 999
+    major, minor, patch = [int(part) if part else missing for part in [*digits, "", "", ""][:3]]
     return major, minor, patch
 
 

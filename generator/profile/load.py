@@ -21,12 +21,19 @@ _NOT_INHERITED = ("base", "extends", "deployments")
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What one file holds: one profile, the deployments of a fleet, or nothing (a base, or mistakes)."""
+    """What one file holds: one profile, the deployments of a fleet, or nothing (a base, or an unreadable file).
+
+    When the findings hold an error, the profiles only serve to look for more of them.
+    """
 
     file: str
     profiles: tuple[Profile, ...]
     findings: tuple[Finding, ...]
     fleet: str | None = None
+
+    @property
+    def usable(self) -> bool:
+        return not has_errors(self.findings)
 
 
 @dataclass
@@ -62,12 +69,15 @@ class Loader:
         findings += found
         if not is_base and "name" in inherited.data:
             findings += self._taken(inherited)
-        return Loaded(file, () if has_errors(findings) else tuple(profiles), tuple(findings), fleet)
+        return Loaded(file, tuple(profiles), tuple(findings), fleet)
 
     def _read(self, path: Path, file: str) -> tuple[Document | None, list[Finding]]:
         """What of one file agrees with the schema, and what is wrong with the rest."""
-        document = source.read(path, file)
-        return (None, document) if isinstance(document, list) else self.validator.check(document)
+        document, findings = source.read(path, file)
+        if document is None:
+            return None, findings
+        document, more = self.validator.check(document)
+        return document, findings + more
 
     def _inherited(
         self, document: Document, path: Path, seen: tuple[Path, ...]
@@ -96,7 +106,7 @@ class Loader:
             where = f"{document.data['extends']} cannot be used"
             return None, [*findings, document.finding(keys, where, "mend that file, or name another")]
         kept = {key: value for key, value in base.data.items() if key not in _NOT_INHERITED}
-        return merged(replace(base, data=kept), document), []
+        return merged(replace(base, data=kept), document), findings
 
     def _taken(self, document: Document) -> list[Finding]:
         """A finding when another file has the same name: both would write the same output."""
@@ -131,7 +141,8 @@ class Loader:
 
 def _unfolded(document: Document) -> tuple[Document, list[Document]]:
     """A fleet file as the settings beside its list, and one document per entry of the list."""
-    entries = [Document(document.file, entry, {}, {}) for entry in document.data["deployments"]]
+    given = document.data["deployments"]
+    entries = [Document(document.file, entry if isinstance(entry, dict) else {}, {}, {}) for entry in given]
     shared = {key: value for key, value in document.data.items() if key != "deployments"}
     root = Document(document.file, shared, {}, {})
     for table in ("values", "keys"):
@@ -140,7 +151,7 @@ def _unfolded(document: Document) -> tuple[Document, list[Document]]:
                 getattr(root, table)[keys] = position
             elif len(keys) > 1:
                 getattr(entries[keys[1]], table)[keys[2:]] = position
-    return root, entries
+    return root, [entry for entry, each in zip(entries, given, strict=True) if isinstance(each, dict)]
 
 
 def files(paths: tuple[Path, ...]) -> Iterator[Path]:

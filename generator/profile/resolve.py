@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from generator import catalog, conventions
-from generator.findings import Finding, has_errors, quoted
+from generator.findings import Finding, quoted
 from generator.profile.model import (
     OPERATIONS,
     TIERS,
@@ -26,7 +26,7 @@ from generator.profile.model import (
     Threshold,
     Thresholds,
 )
-from generator.profile.schema import Schema
+from generator.profile.schema import Schema, threshold_kind
 from generator.source import Document, Keys
 from generator.units import Duration, Factor, Rate, Share
 
@@ -82,11 +82,11 @@ def _present(data: Any, keys: Keys) -> bool:
 def resolve(document: Document, defaults: Defaults, *, is_base: bool = False) -> tuple[Profile | None, list[Finding]]:
     """The profile that the settings describe, and what there is to say about them.
 
-    The profile is None when an error was found, and for a base, which is only checked as far as it goes.
+    With an error among the findings the profile is not to be compiled; it is None when not even its thresholds
+    are known, and for a base, which is only checked as far as it goes.
     """
     work = _Resolver(document, defaults)
-    profile = work.profile(is_base=is_base)
-    return (None if has_errors(work.findings) else profile), work.findings
+    return work.profile(is_base=is_base), work.findings
 
 
 class _Resolver:
@@ -100,6 +100,10 @@ class _Resolver:
 
     def warn(self, keys: Keys, wrong: str, right: str) -> None:
         self.findings.append(self.document.finding(keys, wrong, right, warning=True))
+
+    def given(self, *candidates: Keys) -> Keys:
+        """The first of these settings that was written down."""
+        return next((keys for keys in candidates if keys in self.document.values), candidates[0])
 
     def profile(self, *, is_base: bool) -> Profile | None:
         data = self.data
@@ -122,9 +126,15 @@ class _Resolver:
         window = self.duration(("window",))
         if window.milliseconds < 4 * scrape.milliseconds:
             self.refuse(
-                ("window",),
+                self.given(("window",), ("scrape_interval",)),
                 f"{window} is less than 4 scrape intervals of {scrape}: one lost scrape leaves a rate without a value",
                 f"write at least {Duration(4 * scrape.milliseconds)}",
+            )
+        elif evaluation > window:
+            self.refuse(
+                self.given(("evaluation_interval",), ("window",)),
+                f"{evaluation} is longer than the window ({window}): what happens in between would go unseen",
+                f"write at most {window}, or a longer window",
             )
         scopes = self.scopes(release)
         span = self.duration(("server_slow_query_span",)) if "server_slow_query_span" in data else None
@@ -133,11 +143,11 @@ class _Resolver:
             alert: self.alert(alert, settings, extra, identity, evaluation, window)
             for alert, settings in self.defaults.alerts.items()
         }
-        if has_errors(self.findings) or is_base:
+        if is_base or release is None or not scopes:
             return None
         return Profile(
             name=name,
-            milvus=release.name if release else "",
+            milvus=release.name,
             selector=selector,
             identity=identity,
             scrape_interval=scrape,
@@ -302,7 +312,8 @@ class _Resolver:
                     )
         threshold: Threshold | None = None
         if "threshold" in defaults:
-            threshold = self.parsed((*at, "threshold"), _reader(defaults["threshold"]), setting("threshold"))
+            read, right = _reader(defaults["threshold"])
+            threshold = self.parsed((*at, "threshold"), read, setting("threshold"), right)
             if isinstance(threshold, Rate) and not threshold.count:
                 self.refuse((*at, "threshold"), f"{threshold} would always be exceeded", "write a rate above 0")
         labels = self.texts((*at, "labels"), labels=True, identity=identity)
@@ -372,11 +383,12 @@ class _Resolver:
             return found
         return Duration.parse(default)
 
-    def parsed(self, keys: Keys, parse: Callable[[str], T], text: Any) -> T | None:
+    def parsed(self, keys: Keys, parse: Callable[[str], T], text: Any, right: str = "write another value") -> T | None:
+        """What the text means; None after a finding, for what the schema's pattern lets through."""
         try:
             return parse(text)
         except ValueError as error:
-            self.refuse(keys, str(error), "see the description of the setting in `thresher schema`")
+            self.refuse(keys, str(error), right)
             return None
 
 
@@ -398,7 +410,7 @@ def _default_settings(name: str, defaults: Defaults, extra: tuple[Texts, Texts],
         keep_firing_for=Duration.parse(str(given["keep_firing_for"])),
         quantile=quantile,
         min_request_rate=rate,
-        threshold=_reader(given["threshold"])(given["threshold"]) if "threshold" in given else None,
+        threshold=_reader(given["threshold"])[0](given["threshold"]) if "threshold" in given else None,
         labels=extra[0],
         annotations=extra[1],
     )
@@ -425,13 +437,15 @@ def digest(data: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(data, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
-def _reader(default: object) -> Callable[[Any], Threshold]:
-    text = str(default)
-    if "/" in text:
-        return Rate.parse
-    if "%" in text:
-        return Share.parse
-    return Factor.parse if text.endswith("x") else int
+def _reader(default: object) -> tuple[Callable[[Any], Threshold], str]:
+    """How a threshold like this default is read, and how one is written."""
+    readers: dict[str, tuple[Callable[[Any], Threshold], str]] = {
+        "rate": (Rate.parse, "write a rate above 0, such as 1/m"),
+        "share": (Share.parse, "write a share above 0%, such as 5%"),
+        "factor": (Factor.parse, "write a factor above 1, such as 3x"),
+        "count": (int, "write a whole number above 0"),
+    }
+    return readers[threshold_kind(default)]
 
 
 def _scripts(text: str) -> set[str]:

@@ -24,7 +24,7 @@ _UNITS = {
     "h": ("h", "hr", "hrs", "hour", "hours"),
     "d": ("d", "day", "days"),
 }
-_NEAR_DURATION = re.compile(r"\s*\+?([0-9]+(?:[.,][0-9]+)?)\s*([A-Za-z]+)\.?\s*")
+_NEAR_DURATION = re.compile(r"\s*\+?([0-9]{1,9}(?:[.,][0-9]{1,6})?)\s*([A-Za-z]+)\.?\s*")
 
 
 def compose(alerts: Mapping[str, tuple[str, Mapping[str, object]]]) -> Schema:
@@ -120,6 +120,10 @@ def _without(data: dict[str, Any], bad: Iterable[Keys]) -> dict[str, Any]:
             part = part.get(key, {}) if isinstance(part, dict) else part[key]
         if isinstance(part, dict):
             part.pop(last, None)
+        elif isinstance(part, list) and isinstance(
+            last, int
+        ):  # an entry of `deployments`; its place must stay, for those after it
+            part[last] = None
     return data
 
 
@@ -177,12 +181,14 @@ def _value_problem(error: Any, write: str) -> tuple[str, str]:
         if schema.get("type") == "number" and isinstance(value, str):
             return f"{given} is text", _quantile_hint(value, write)
         return f"{given} is {_kind(value)}", write
+    if error.validator == "const" and type(value) is not type(error.validator_value):
+        return f"{given} is {_kind(value)}", write
     if error.validator == "enum":
         return f"{given} is not known", _suggestion(value, schema["enum"], write)
     if error.validator in ("exclusiveMinimum", "exclusiveMaximum"):
         return f"{given} is not between 0 and 1", _quantile_hint(value, write)
     if error.validator == "pattern" and "duration" in write:
-        return f"{given} is no duration", _duration_hint(value, write)
+        return f"{given} is {'negative' if value.startswith('-') else 'no duration'}", _duration_hint(value, write)
     if error.validator == "minProperties" or value in ([], "", {}):
         return "empty", write
     if error.validator == "uniqueItems":
@@ -202,7 +208,9 @@ def _suggestion(given: object, known: Iterable[str], otherwise: str = "") -> str
     close = difflib.get_close_matches(str(given).lower(), [name.lower() for name in known], n=1, cutoff=0.6)
     if close:
         return "did you mean `" + next(name for name in known if name.lower() == close[0]) + "`?"
-    return otherwise or "known here: " + ", ".join(known)
+    if otherwise:
+        return otherwise
+    return f"known here: {', '.join(known)}" if len(known) <= 12 else "`thresher schema` lists what is known here"
 
 
 def _quantile_hint(value: object, write: str) -> str:

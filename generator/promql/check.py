@@ -330,7 +330,7 @@ class _Walk:
         metric = self.release.metric(name)
         if metric and metric.type == "histogram":
             return f"{name} is a histogram: read {name}_bucket, {name}_sum or {name}_count"
-        first = first_with(name)
+        first = first_with(name) or first_with(re.sub("_(bucket|sum|count)$", "", name))
         return f"{name} does not exist in Milvus {self.release.name}" + (
             f" (first in {', '.join(first.values())})" if first else ""
         )
