@@ -66,12 +66,15 @@ def group_name(profile: str, topic: str) -> str:
 
 
 def rules_file(profile: str) -> PurePosixPath:
+    """Where the rules of a profile lie in the output. Unique also without its directory, for flat rule folders."""
     return PurePosixPath(profile, "rules", f"{profile}.rules.yaml")
 
 
 def tests_file(profile: str) -> PurePosixPath:
+    """Where the tests of a profile lie in the output."""
     return PurePosixPath(profile, "tests", f"{profile}.tests.yaml")
 
 
 def manifest_file(profile: str) -> PurePosixPath:
+    """Where the manifest of a profile lies in the output."""
     return PurePosixPath(profile, MANIFEST)

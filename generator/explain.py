@@ -70,8 +70,9 @@ def alert(rule: Rule, rule_set: RuleSet) -> Iterator[str]:
     if rule.keep_firing_for:
         yield f"  keeps firing for {rule.keep_firing_for} after that has ended"
     if settings.quantile is not None:
-        share = plain(1 - settings.quantile)
-        yield f"  decided by an exact share of requests at a bucket bound: more than {share} of them are slower"
+        guess = rule.bindings["tier"].point.interpolated
+        how = "a share interpolated inside a bucket" if guess else "an exact share of requests at a bucket bound"
+        yield f"  decided by {how}: fires when less than {plain(settings.quantile)} of them are faster"
     yield f"  reads {', '.join(sorted(_metrics(rule, rule_set)))}"
     scenarios = [str(scenario["name"]) for scenario in rule.scenarios]
     if scenarios:

@@ -53,6 +53,7 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
 
 def has_errors(findings: Iterable[Finding]) -> bool:
+    """Whether any of the findings keeps the input from being used."""
     return any(finding.severity == "error" for finding in findings)
 
 

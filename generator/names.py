@@ -3,7 +3,7 @@
 Profiles often differ in nothing but names, selector values and a few thresholds. With placeholders in their place, a
 profile shares most of its rules and tests, already written, with those before it; `put_back` then fills in its own
 texts. Output is the same with and without: a placeholder stands only for text that is written as it is in every
-language of the output (PromQL, YAML, JSON), and must not occur in a profile that it is used for.
+language of the output (PromQL, YAML, JSON). A profile that has the placeholders' mark in a text of its own gets none.
 """
 
 from __future__ import annotations
@@ -21,22 +21,30 @@ _WIDTH = 3
 
 @dataclass
 class Names:
-    """The placeholders of one profile, in the order in which they were handed out."""
+    """The placeholders of one profile, in the order in which they were handed out; none when `unused`."""
 
+    unused: bool = False
     texts: list[str] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, *settings: object) -> Names:
+        """The placeholders for a profile with these settings."""
+        return cls(unused=any(_MARK in str(each) for each in settings))
 
     def stand_in(self, text: str, *, prose: bool = False) -> str:
         """A placeholder for the text; the text itself when it has to be escaped somewhere.
 
         `prose` is for text that is only ever written into annotations.
         """
-        if len(self.texts) == 10**_WIDTH or not (_PLAIN_PROSE if prose else _PLAIN).fullmatch(text) or _MARK in text:
+        if self.unused or len(self.texts) == 10**_WIDTH or not (_PLAIN_PROSE if prose else _PLAIN).fullmatch(text):
             return text
         self.texts.append(text)
         return f"{_MARK}{len(self.texts) - 1:0{_WIDTH}}"
 
     def put_back(self, written: str) -> str:
         """What was written, with every text where its placeholder stands."""
+        if not self.texts:
+            return written
         head, *parts = written.split(_MARK)
         texts = {f"{index:0{_WIDTH}}": text for index, text in enumerate(self.texts)}
         return "".join([head, *[texts[part[:_WIDTH]] + part[_WIDTH:] for part in parts]])

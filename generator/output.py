@@ -150,6 +150,7 @@ def _diff(path: PurePosixPath, old: bytes, new: bytes) -> str:
 
 
 def sha256(content: bytes) -> str:
+    """The hash by which a manifest knows a file, in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
 
 

@@ -277,7 +277,7 @@ def compile_profile(profile: Profile, library: Library) -> RuleSet | tuple[Findi
     placed = place(profile, release)
     if has_errors(placed.findings):
         return placed.findings
-    names = Names()
+    names = Names.of(profile.document.data, profile.selector)
     name = names.stand_in(profile.name)
     selector = tuple(
         (label, (names.stand_in(values[0]),) if len(values) == 1 else values) for label, values in profile.selector
@@ -430,7 +430,7 @@ def _rendered(template: RuleTemplate, setting: Setting, bindings: Bindings) -> t
         parts = variant.body.render(context)
     except (jinja2.TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         raise template.error(error) from error
-    expr = _tidy(parts["expr"])
+    expr = _tidy(str(parts["expr"]))
     reads = tuple(dict.fromkeys(_RECORDED.findall(expr)))
     body = _Body(setting, template, variant, dict(bindings), parts, expr, reads)
     return body, Remark(_public_name(template), variant.name, why) if why else None

@@ -31,11 +31,8 @@ def test_a_threshold_snaps_to_a_bound(
     bounds: tuple[float, ...], threshold: str, nearest: float, down: float, up: float
 ) -> None:
     duration = Duration.parse(threshold)
-    assert [measure("t", duration, bounds, snap).point.upper for snap in ("nearest", "down", "up")] == [
-        nearest,
-        down,
-        up,
-    ]
+    measured = [measure("t", duration, bounds, snap) for snap in ("nearest", "down", "up")]
+    assert [each.point.upper for each in measured] == [nearest, down, up]
 
 
 def test_interpolation_says_how_far_between_the_bounds_the_threshold_lies() -> None:

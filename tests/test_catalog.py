@@ -87,7 +87,7 @@ def test_every_metric_is_whole(milvus: str) -> None:
         ("diff", "2.6.18", "2.6.19"),
         ("diff", "2.6.20", "2.6.20"),
     ],
-    ids=lambda arguments: "-".join(arguments),
+    ids="-".join,
 )
 def test_the_catalog_command_prints(
     arguments: tuple[str, ...], thresher: Thresher, expected: Callable[[Path, str], None]

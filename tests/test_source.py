@@ -32,7 +32,7 @@ def test_what_is_not_there_stands_where_it_would_belong() -> None:
     ("text", "value"),
     [
         ("12", 12), ("-3", -3), ("0", 0), ("1.50", 1.5), ("true", True), ("false", False), ("", None), ("null", None),
-        ("5m", "5m"), ("2.6.19", "2.6.19"), ('"010"', "010"), ("'yes'", "yes"), ("|-\n  no", "no"), ("1.2.3.4", "1.2.3.4"),
+        ("5m", "5m"), ("2.6.19", "2.6.19"), ('"010"', "010"), ("'yes'", "yes"), ("|-\n  no", "no"), ("1.2.3", "1.2.3"),
     ],
 )  # fmt: skip
 def test_plain_values_mean_what_every_reader_takes_them_for(text: str, value: object) -> None:
@@ -41,7 +41,7 @@ def test_plain_values_mean_what_every_reader_takes_them_for(text: str, value: ob
 
 @pytest.mark.parametrize(
     "text",
-    ["yes", "No", "ON", "y", "010", "0x1F", "0b1", "1_000", "1:30", "1e3", ".5", "5.", "+1", ".inf", "-.INF", ".nan",
+    ["yes", "No", "ON", "010", "0x1F", "0b1", "1_000", "1:30", "1e3", ".5", "5.", "+1", ".inf", "-.INF", ".nan",
      "NaN", "inf", "2020-01-01", "~", "=", "9" * 30],
 )  # fmt: skip
 def test_values_that_readers_disagree_on_are_refused(text: str) -> None:

@@ -37,7 +37,7 @@ _ANY_OTHER = "*"  # labels of the target that Thresher does not know
 _STRING = re.compile(r'("(?:[^"\\\n]|\\.)*")')
 _NUMBER = re.compile(r"(?<![\w:.])(?!1000(?:000)?(?![\w.]))\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w:.])")
 _UNSAFE = re.compile(r"[`'#]")
-_REGEX = re.compile(r"(?:[\w :/@%,;<>=!~&\"'-]|\\[.+*?()\[\]{}|^$\\]|\.[*+?]?|\||\(|\)\??)*")
+_REGEX = re.compile(r"(?:[\w :/@%,;<>=!~&#`\"'-]|\\[.+*?()\[\]{}|^$\\]|\.[*+?]?|\||\(|\)\??)*")
 _TO_SMALLER = {"us": "ms", "ms": "s"}
 
 
@@ -88,6 +88,7 @@ class _Plan:
 
 
 def unit_text(unit: Unit) -> str:
+    """A unit as templates write it: `ms/s`, or `1` for a plain count."""
     above = "·".join(symbol for symbol, power in unit if power > 0 for _ in range(power))
     below = "·".join(symbol for symbol, power in unit if power < 0 for _ in range(-power))
     return (above or "1") + (f"/{below}" if below else "")

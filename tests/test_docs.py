@@ -1,0 +1,90 @@
+"""What is written about the project is true: every command in the README runs, and every public name is explained."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from generator import catalog
+from tests.conftest import EXAMPLES, ROOT
+
+README = (ROOT / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line.split("#")[0].strip() for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
+
+
+def test_the_readme_has_commands() -> None:
+    assert "make rules" in COMMANDS
+    assert "make test" in COMMANDS
+    assert any(command.startswith("thresher ") for command in COMMANDS)
+
+
+def test_the_numbers_in_the_readme_are_right() -> None:
+    manifest = json.loads((EXAMPLES / "out/prod-search/MANIFEST.json").read_text("utf-8"))
+    assert f"Among the {manifest['rules'] + manifest['alerts']} rules" in README
+    assert f"each of {len(catalog.releases())} Milvus releases" in README
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("make ")])
+def test_every_make_target_in_the_readme_exists(command: str) -> None:
+    done = subprocess.run([*command.split(), "--dry-run"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_thresher_command_in_the_readme_runs(tmp_path: Path, promtool: str) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    scripts = Path(sys.executable).parent
+    environment = {
+        **os.environ,
+        "PATH": f"{scripts}:{Path(promtool).parent}:{os.environ['PATH']}",
+        "PROMTOOL": promtool,
+    }
+    for command in COMMANDS:
+        if command.startswith("thresher ") and not command.startswith("thresher test"):
+            done = subprocess.run(
+                command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize(("kind", "block"), [(kind, block) for kind, block in BLOCKS if kind == "yaml"])
+def test_every_piece_of_yaml_in_the_readme_is_from_the_examples(kind: str, block: str) -> None:
+    assert kind
+    sources = [path.read_text("utf-8") for path in (*EXAMPLES.glob("*.yaml"), *EXAMPLES.glob("out/*/*/*.yaml"))]
+    lines = [line.strip() for line in block.splitlines() if line.strip() and line.strip() != "..."]
+    assert any(all(line in source for line in lines) for source in sources), block
+
+
+def public_names() -> dict[str, ast.FunctionDef | ast.ClassDef]:
+    return {
+        f"{path.relative_to(ROOT)}:{node.name}": node
+        for path in sorted((ROOT / "generator").rglob("*.py"))
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_")
+    }
+
+
+@pytest.mark.parametrize("name", public_names())
+def test_every_public_function_and_class_says_what_it_is_for(name: str) -> None:
+    assert ast.get_docstring(public_names()[name])
+
+
+def test_every_module_says_what_it_is_for() -> None:
+    for path in (ROOT / "generator").rglob("*.py"):
+        assert ast.get_docstring(ast.parse(path.read_text("utf-8"))), path
+
+
+def test_no_file_names_the_address_of_a_package_registry() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    registries = re.compile(r"pypi\.org|pythonhosted|registry\.npmjs|proxy\.golang|deb\.debian\.org", re.IGNORECASE)
+    for name in listed:
+        if (ROOT / name).suffix in (".txt", ".toml", ".yaml", ".json", ".md", ".cfg", "") and (ROOT / name).is_file():
+            assert not registries.search((ROOT / name).read_text("utf-8", "replace")), name

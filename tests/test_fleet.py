@@ -1,0 +1,168 @@
+"""Fleet files: as few rule sets as there are behaviours, and no deployment judged by the rules of another."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from generator.build import Built, build
+from generator.findings import Finding
+from tests.conftest import Thresher
+
+Write = Callable[..., Path]
+
+HEAD = 'version: 1\nname: fleet\nmilvus: "2.5.4"\ndeployments:\n'
+
+
+def fleet(*deployments: str) -> str:
+    return HEAD + "".join(f"  - {{{deployment}}}\n" for deployment in deployments)
+
+
+def manifests() -> dict[str, dict[str, Any]]:
+    return {
+        path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(Path("out").glob("*/MANIFEST.json"))
+    }
+
+
+def matches(selector: str, labels: dict[str, str]) -> bool:
+    """Whether PromQL matchers, as they stand in a rule, match a series with these labels."""
+    for label, operator, value in re.findall(r'(\w+)(=~?)"((?:[^"\\]|\\.)*)"', selector):
+        pattern = value.replace("\\\\", "\\") if operator == "=~" else re.escape(value)
+        if not re.fullmatch(pattern, labels.get(label, "")):
+            return False
+    return True
+
+
+def test_a_thousand_deployments_with_six_behaviours_are_six_rule_sets(write: Write, thresher: Thresher) -> None:
+    thresholds = ["", ", thresholds: {slow: 2s}", ", thresholds: {investigate: 200ms}"]
+    releases = ["", ', milvus: "2.6.19"']
+    write(
+        "fleet.yaml",
+        fleet(
+            *(
+                f"selector: {{namespace: t-{number}, app: m-{number}}}{thresholds[number % 3]}{releases[number % 2]}"
+                for number in range(1000)
+            )
+        ),
+    )
+    assert thresher("build", "fleet.yaml").exit_code == 0
+    found = manifests()
+    assert len(found) == 6
+    assert sum(len(each["deployments"]) for each in found.values()) == 1000
+    rules = [group for name in found for group in rule_groups(name)]
+    assert len(rules) <= 70
+    assert all(len(group["rules"]) <= 20 for group in rules)
+
+
+def rule_groups(name: str) -> list[dict[str, list[dict[str, str]]]]:
+    groups: list[dict[str, list[dict[str, str]]]] = yaml.safe_load(
+        Path(f"out/{name}/rules/{name}.rules.yaml").read_text("utf-8")
+    )["groups"]
+    return groups
+
+
+def test_patch_releases_with_the_same_rules_share_a_rule_set(write: Write, thresher: Thresher) -> None:
+    write("fleet.yaml", fleet('selector: {ns: a}, milvus: "2.6.19"', 'selector: {ns: b}, milvus: "2.6.20"'))
+    assert thresher("build", "fleet.yaml").exit_code == 0
+    (manifest,) = manifests().values()
+    assert manifest["profile"] == "fleet-2-6-20"
+    assert manifest["deployments"] == [
+        {"milvus": "2.6.19", "selector": {"ns": "a"}},
+        {"milvus": "2.6.20", "selector": {"ns": "b"}},
+    ]
+
+
+def test_equal_thresholds_written_differently_are_one_behaviour(write: Write, thresher: Thresher) -> None:
+    write(
+        "fleet.yaml",
+        fleet("selector: {ns: a}, thresholds: {slow: 2s}", "selector: {ns: b}, thresholds: {slow: 2000ms}"),
+    )
+    assert thresher("build", "fleet.yaml").exit_code == 0
+    assert len(manifests()) == 1
+
+
+def test_different_thresholds_on_one_bucket_stay_apart_because_alerts_name_them(
+    write: Write, thresher: Thresher
+) -> None:
+    write(
+        "fleet.yaml",
+        fleet("selector: {ns: a}, thresholds: {slow: 1s}", "selector: {ns: b}, thresholds: {slow: 1100ms}"),
+    )
+    assert thresher("build", "fleet.yaml").exit_code == 0
+    assert len(manifests()) == 2
+
+
+def test_a_merged_selector_that_would_match_a_deployment_of_another_set_is_split(
+    write: Write, thresher: Thresher
+) -> None:
+    write(
+        "fleet.yaml",
+        fleet(
+            "selector: {cluster: eu, ns: a}",
+            "selector: {cluster: us, ns: b}",
+            "selector: {cluster: eu, ns: b}, thresholds: {slow: 2s}",
+        ),
+    )
+    run = thresher("build", "fleet.yaml")
+    assert run.exit_code == 0
+    assert "2 deployments with the same rules need 2 rule sets" in run.stderr
+    assert "might match cluster=eu, ns=b too" in run.stderr
+    assert len(manifests()) == 3
+
+
+def test_deployments_that_results_could_not_tell_apart_are_not_merged(write: Write, thresher: Thresher) -> None:
+    write("fleet.yaml", fleet("selector: {cluster: eu, ns: a}", "selector: {cluster: us, ns: a}") + "identity: [ns]\n")
+    assert thresher("build", "fleet.yaml").exit_code == 0
+    assert len(manifests()) == 2
+
+
+def test_a_deployment_keeps_its_rule_set_when_others_come_and_go(write: Write, thresher: Thresher) -> None:
+    write("fleet.yaml", fleet("selector: {ns: a}", "selector: {ns: b}, thresholds: {slow: 2s}"))
+    assert thresher("build", "fleet.yaml").exit_code == 0
+    before = set(manifests())
+    write(
+        "fleet.yaml",
+        fleet(
+            "selector: {ns: c}, thresholds: {slow: 3s}",
+            "selector: {ns: b}, thresholds: {slow: 2s}",
+            "selector: {ns: a}",
+        ),
+    )
+    assert thresher("build", "fleet.yaml").exit_code == 0
+    assert before < set(manifests())
+
+
+_DEPLOYMENTS = st.lists(
+    st.tuples(st.sampled_from("abc"), st.sampled_from("abc"), st.sampled_from(["1s", "2s", "4s"])),
+    min_size=1, max_size=9, unique_by=lambda each: each[:2],
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(_DEPLOYMENTS)
+def test_every_deployment_is_matched_by_exactly_one_rule_set_and_that_is_its_own(
+    deployments: list[tuple[str, str, str]],
+) -> None:
+    entries = (f"selector: {{cluster: c-{a}, ns: n-{b}}}, thresholds: {{slow: {slow}}}" for a, b, slow in deployments)
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "fleet.yaml").write_text(fleet(*entries), "utf-8")
+        built = [each for each in build([Path(folder, "fleet.yaml")]) if not isinstance(each, Finding)]
+    for a, b, slow in deployments:
+        mine = [each for each in built if matches(selector_of(each), {"cluster": f"c-{a}", "ns": f"n-{b}"})]
+        assert len(mine) == 1
+        assert str(mine[0].profile.scopes[0].thresholds.slow) == slow
+
+
+def selector_of(built: Built) -> str:
+    rules = next(content for path, content in built.files.items() if path.name.endswith(".rules.yaml")).decode()
+    found = re.search(r"milvus_num_node\{([^}]*), role_name", rules)
+    assert found
+    return found[1]

@@ -1,0 +1,190 @@
+"""The generated tests: what they hold, and that the real promtool proves the rules with them, and only sound rules."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from generator import promtests
+from generator.build import default_rules
+from tests.conftest import EXAMPLES, Compiled, Thresher
+
+
+def read_tests(name: str = "profile") -> dict[str, Any]:
+    tests: dict[str, Any] = yaml.safe_load(Path(f"out/{name}/tests/{name}.tests.yaml").read_text("utf-8"))
+    return tests
+
+
+def test_every_alert_is_tested_firing_silent_and_without_data(compiled: Callable[..., Compiled]) -> None:
+    rules = compiled()
+    checks = [check for test in read_tests()["tests"] for check in test.get("alert_rule_test", ())]
+    without_data = read_tests()["tests"][-1]
+    assert "input_series" not in without_data
+    for alert in {rule["alert"] for rule in rules.rules if "alert" in rule}:
+        assert any(check["alertname"] == alert and check["exp_alerts"] for check in checks)
+        assert any(check["alertname"] == alert and not check["exp_alerts"] for check in checks)
+        if alert != "MilvusMetricsAbsent":
+            assert any(check["alertname"] == alert for check in without_data["alert_rule_test"])
+
+
+def test_expectations_hold_every_label_and_annotation_in_full(compiled: Callable[..., Compiled]) -> None:
+    rules = compiled(labels="{team: search}", annotations="{hint: 'see {{ docs }}'}")
+    for test in read_tests()["tests"]:
+        for check in test.get("alert_rule_test", ()):
+            rule = rules.named(check["alertname"])
+            for alert in check["exp_alerts"]:
+                assert alert["exp_labels"].items() >= rule["labels"].items()
+                assert "namespace" in alert["exp_labels"]
+                assert alert["exp_annotations"].keys() == rule["annotations"].keys()
+                assert alert["exp_annotations"]["hint"] == "see {{ docs }}"
+                assert "{{" not in alert["exp_annotations"]["description"]
+
+
+def test_both_spellings_of_le_are_fed(compiled: Callable[..., Compiled]) -> None:
+    compiled()
+    by_name = {test["name"]: str(test["input_series"]) for test in read_tests()["tests"][:-1]}
+    for alert in ("MilvusSearchLatencyInvestigate", "MilvusSearchLatencySlow", "MilvusSlowQueries"):
+        spelled = {
+            spelling: text
+            for name, text in by_name.items()
+            for spelling in ("Prometheus 2", "Prometheus 3")
+            if f"{alert}: just under" in name and spelling in name.split(f"{alert}: just under")[1]
+        }
+        assert (
+            'le="1024"' in spelled["Prometheus 2"]
+            or 'le="128"' in spelled["Prometheus 2"]
+            or 'le="4096"' in spelled["Prometheus 2"]
+        )
+        assert re.search(r'le="\d+\.0"', spelled["Prometheus 3"])
+
+
+def test_every_group_has_its_place_in_the_order_of_evaluation(compiled: Callable[..., Compiled]) -> None:
+    rules = compiled()
+    tests = read_tests()
+    assert tests["group_eval_order"] == [group["name"] for group in rules.groups]
+    assert all("interval" in test for test in tests["tests"])
+
+
+@pytest.mark.parametrize("milvus", ["2.3.5", "2.4.20", "2.6.19"])
+def test_input_series_have_the_labels_and_buckets_of_the_release(milvus: str) -> None:
+    from generator import catalog
+
+    release = catalog.release(milvus)
+    for test in promtests.suite(default_rules(milvus)).tests:
+        for case in test:
+            for series, _ in case.series:
+                name, labels = re.fullmatch(r"(\w+)\{(.*)\}", series).groups()  # type: ignore[union-attr]
+                if name == "up":
+                    continue
+                found = release.series(name)
+                assert found, series
+                names = set(re.findall(r"(\w+)=", labels)) - {"namespace", "job", "instance", "le"}
+                assert names == set(found[0].labels), series
+                if bound := re.search(r'le="(\d+)"', labels):
+                    assert float(bound[1]) in found[0].buckets, series
+
+
+@pytest.mark.parametrize(
+    ("settings", "step"),
+    [({}, "1m"), ({"window": "2m"}, "24s"), ({"window": "1d"}, "24m"), ({"alerts": "{MilvusDown: {for: 30s}}"}, "15s")],
+)
+def test_windows_and_holds_are_several_steps_long(
+    settings: dict[str, str], step: str, compiled: Callable[..., Compiled]
+) -> None:
+    compiled(**settings)
+    assert read_tests()["evaluation_interval"] == step
+
+
+def test_tests_do_not_multiply_with_scopes(compiled: Callable[..., Compiled]) -> None:
+    compiled(milvus='"2.5.4"')
+    one = len(read_tests()["tests"])
+    names = ", ".join(f"c{number}: {{thresholds: {{slow: {600 + number}ms}}}}" for number in range(10))
+    compiled(milvus='"2.5.4"', collections=f"{{{names}}}")
+    assert len(read_tests()["tests"]) < 1.5 * one
+
+
+def test_counters_never_seem_to_fall() -> None:
+    for milvus in ("2.3.5", "2.6.19"):
+        for test in promtests.suite(default_rules(milvus)).tests:
+            for case in test:
+                for series, values in case.series:
+                    if "num_node" not in series and "quota" not in series and not series.startswith("up"):
+                        samples = expanded(values)
+                        present = [sample for sample in samples if sample is not None]
+                        assert present == sorted(present), series
+
+
+def expanded(values: str) -> list[float | None]:
+    samples: list[float | None] = []
+    for part in values.split():
+        if part == "stale":
+            samples.append(None)
+        elif part.startswith("_x"):
+            samples += [None] * int(part[2:])
+        else:
+            start, gain, count = re.fullmatch(r"([\d.]+)(?:\+([\d.]+))?x(\d+)", part).groups()  # type: ignore[union-attr]
+            samples += [float(start) + float(gain or 0) * index for index in range(int(count) + 1)]
+    return samples
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("name", sorted(path.name for path in (EXAMPLES / "out").iterdir()))
+def test_promtool_proves_the_examples(
+    name: str, promtool: str, thresher: Thresher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PROMTOOL", promtool)
+    run = thresher("test", EXAMPLES / "out" / name)
+    assert run.exit_code == 0, run.stdout
+
+
+# A change of the rules, and the alert (or record) whose tests must notice.
+MUTATIONS = {
+    "the allowed share is a little larger": ("< 0.99\n", "< 0.9894\n"),
+    "the allowed share is a little smaller": ("< 0.99\n", "< 0.9906\n"),
+    "a comparison is turned": ("} < 0.99", "} > 0.99"),
+    "the bucket below is read": (r'tier="slow"', r'tier="investigate"'),
+    "the next bucket is read": ('le=~"1024(', 'le=~"2048('),
+    "only one spelling is read": ('le=~"128(\\\\.0)?"', 'le="128"'),
+    "only the other spelling is read": ('le=~"128(\\\\.0)?"', 'le="128.0"'),
+    "the guard against few requests is gone": (
+        "60 * deployment:milvus_searches:rate5m",
+        "1e9 * deployment:milvus_searches:rate5m",
+    ),
+    "the guard asks for more": (">= 20\n", ">= 21\n"),
+    "`for` is gone": ("        for: 5m\n", ""),
+    "`for` is doubled": ("        for: 5m\n", "        for: 10m\n"),
+    "nodes without the bucket count": ("and on (namespace, node_id, query_type) deployment_node", "or deployment_node"),
+    "increase instead of rate": ("  rate(milvus_proxy_sq_latency_sum", "  increase(milvus_proxy_sq_latency_sum"),
+    "a severity changes": ('severity: "critical"', 'severity: "warning"'),
+    "an annotation changes": ("Too many Milvus requests", "Many Milvus requests"),
+    "a label is lost": (
+        "sum by (namespace, query_type) (\n            rate(milvus_proxy_sq",
+        "sum by (query_type) (\n            rate(milvus_proxy_sq",
+    ),
+    "failures under the old name only": ('status=~"fail|fail_.+"', 'status="fail"'),
+    "a quota state must be 2": (
+        'milvus_rootcoord_quota_states{namespace=\\"vectors\\"}) > 0',
+        'milvus_rootcoord_quota_states{namespace=\\"vectors\\"}) > 1',
+    ),
+}
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("mutation", MUTATIONS)
+def test_the_generated_tests_notice(mutation: str, promtool: str, compiled: Callable[..., Compiled]) -> None:
+    compiled()
+    path = Path("out/profile/rules/profile.rules.yaml")
+    rules = path.read_text("utf-8")
+    old, new = MUTATIONS[mutation]
+    assert old in rules
+    path.write_text(rules.replace(old, new), "utf-8")
+    done = subprocess.run(
+        [promtool, "test", "rules", "out/profile/tests/profile.tests.yaml"], capture_output=True, check=False
+    )
+    assert done.returncode == 1

@@ -1,0 +1,99 @@
+"""The rule templates themselves: every one is explained and proven, and mistakes in one name their place."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from generator import templates
+from generator.build import default_rules
+from generator.profile import schema
+from generator.templates import TemplateError, _topic
+
+ALERTS = sorted(templates.load().alerts)
+
+
+def test_every_rule_has_scenarios() -> None:
+    for milvus in ("2.3.5", "2.4.4", "2.4.20", "2.5.4", "2.6.19", "3.0.0"):
+        for rule in default_rules(milvus).rules:
+            assert rule.scenarios, f"{rule.name} on {milvus}"
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_every_alert_is_proven_to_fire_and_says_what_it_watches(name: str) -> None:
+    (rule,) = (rule for rule in default_rules("2.6.19").rules if rule.name == name)
+    assert any(scenario["expect"] != "silent" for scenario in rule.scenarios)
+    assert rule.condition
+    assert rule.template.says
+    assert rule.template.tier in ("investigate", "slow", "slow_query_span", "spike", "outage")
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_every_alert_with_a_least_rate_is_proven_silent_below_it(name: str) -> None:
+    (rule,) = (rule for rule in default_rules("2.6.19").rules if rule.name == name)
+    if "min_request_rate" in rule.template.settings:
+        assert any("too few" in scenario["name"] and scenario["expect"] == "silent" for scenario in rule.scenarios)
+
+
+def test_every_setting_of_an_alert_is_one_that_the_schema_knows() -> None:
+    for alert in templates.load().alerts.values():
+        assert set(alert.settings) <= {
+            "severity",
+            "for",
+            "keep_firing_for",
+            "quantile",
+            "min_request_rate",
+            "threshold",
+        }
+        assert {"severity", "for", "keep_firing_for"} <= set(alert.settings)
+        if "threshold" in alert.settings:
+            assert schema.threshold_kind(alert.settings["threshold"]) in ("share", "factor", "rate", "count")
+
+
+def topic(rule: str) -> str:
+    return "group: x\norder: 1\nrules:\n" + textwrap.indent(textwrap.dedent(rule).strip(), "  ") + "\n"
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("- record: a\n  says: b\n  exprr: up", "x.yaml:4: a: unknown key exprr"),
+        ("- alert: NotMilvus\n  says: b\n  expr: up", "NotMilvus is no name for an alert"),
+        ("- record: [", "x.yaml: "),
+    ],
+)
+def test_a_mistake_in_a_template_names_its_file_and_rule(rule: str, says: str) -> None:
+    with pytest.raises(TemplateError, match=says.replace("[", r"\[")):
+        _topic("x.yaml", topic(rule))
+
+
+@pytest.mark.parametrize(
+    ("expr", "says"),
+    [
+        ("sum by (<< identity >>) (milvus_nonsense)", "milvus_nonsense does not exist in Milvus 2.6.19"),
+        ("milvus_proxy_req_count", "is a counter and must be rated"),
+        ("sum(up{<< selector >>})", "loses the label namespace of the deployment's identity"),
+        ("sum by (<< identity >>) (rate(milvus_proxy_sq_latency_sum{<< selector >>}[5m]))", "yields ms/s, not ms"),
+        ("<< nonsense >>", "'nonsense' is undefined"),
+        ("<< series('nonsense') >>", "nonsense"),
+        ("1", "yields no vector"),
+    ],
+)
+def test_a_rule_that_the_type_checker_refuses_fails_the_build_with_its_place(
+    expr: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = (
+        f"- record: a\n  says: b\n  level: deployment\n  metric: milvus_a\n  operation: b\n  unit: ms\n  expr: {expr}"
+    )
+    library = templates.Library((_topic("x.yaml", topic(rule)),))
+    monkeypatch.setattr(templates, "load", lambda: library)
+    with pytest.raises(TemplateError) as error:
+        default_rules("2.6.19")
+    assert str(error.value).startswith("x.yaml:4: a: ")
+    assert says in str(error.value)
+
+
+def test_a_value_of_a_profile_cannot_change_the_structure_of_a_rule() -> None:
+    leaves = templates._leaves({"a": "<< x >>", "b": ["c << x >>"]})
+    assert leaves.render({"x": "1\n- alert: X"}) == {"a": "1\n- alert: X", "b": ["c 1\n- alert: X"]}
