@@ -28,6 +28,7 @@ lint: $(VENV)/ready
 	mypy
 
 bench: $(VENV)/ready promtool
+	@.ci/fetch-prometheus $(TOOLS) prometheus
 	python -m bench
 
 promtool:

@@ -19,9 +19,10 @@ from typing import Any
 
 from generator.buckets import Point, spellings
 from generator.catalog import Release
+from generator.context import RATE_LIMITED
 from generator.profile import Profile, Selector
 from generator.promql.text import equals, quoted_string
-from generator.rules import RATE_LIMITED, Group, Rule, RuleSet
+from generator.rules import Group, Rule, RuleSet
 from generator.templates import TemplateError, lookup
 from generator.units import Duration, plain
 

@@ -1,0 +1,344 @@
+"""What the strings of a rule template can refer to: the setting of a profile, its scopes, an alert's numbers.
+
+All of it is hashable, and holds placeholders for what differs between otherwise equal profiles: a rule is rendered
+once for each combination of what it refers to, and then shared.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields, replace
+from decimal import Decimal
+from functools import cache, lru_cache
+from typing import Any
+
+from generator import catalog, conventions
+from generator.buckets import Measured, Point
+from generator.catalog import Release
+from generator.names import Names
+from generator.profile import AlertSettings, Profile, Selector
+from generator.promql.text import matcher
+from generator.templates import Library, RuleTemplate
+from generator.thresholds import PlacedScope, Scope, SlowQueries, Tier, identity_in_words
+from generator.units import Duration, Factor, Rate, Share, plain
+
+REQUESTS = "milvus_proxy_req_count"
+RATE_LIMITED = "milvus_proxy_rate_limit_req_count"
+
+# Scenarios on shares count in this many requests, so that even a small step of the share is a whole number of them.
+_MANY = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Limited:
+    """The counter of requests that met the rate limiter, and the status of one that was rejected."""
+
+    metric: str
+    rejected: str
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """What every template can refer to, beside what it binds itself. Profiles that agree in all of it share it.
+
+    `deployment` is the profile's selector, `selector` that as matchers, `identity` the labels that name a deployment;
+    `foreign_roles` are roles of other releases, `first` is the first latency scope.
+    """
+
+    library: Library
+    release: Release
+    deployment: Selector
+    target_labels: frozenset[str]
+    profile: str
+    selector: str
+    identity: str
+    identity_and_job: str
+    one_deployment: bool
+    where: str
+    window: Duration
+    operations: tuple[str, ...]
+    functions: tuple[str, ...]
+    foreign_roles: tuple[str, ...]
+    vector_index: str
+    failed_status: str
+    limited: Limited
+    runbook_base_url: str
+    dashboard_url: str
+
+    def context(self) -> dict[str, Any]:
+        """The variables and functions of the templates."""
+        names = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {
+            **names,
+            "series": self.series,
+            "matcher": matcher,
+            "to_ms": self.to_ms,
+            "units_per_ms": self.units_per_ms,
+        }
+
+    def series(self, record: str, scope: Scope | None = None) -> str:
+        """The name of the series that the template `record` records (at the level of the scope)."""
+        template = self.library.records[record]
+        return self.series_of(template, template.operation, scope)
+
+    def series_of(self, template: RuleTemplate, operation: str, scope: Scope | None) -> str:
+        level = (
+            template.level
+            if isinstance(template.level, str)
+            else template.level[scope.level if scope else "deployment"]
+        )
+        return conventions.series_name(level, template.metric, operation, None if template.windowless else self.window)
+
+    def to_ms(self, metric: str) -> str:
+        """What turns the unit of a metric into milliseconds, as the end of an expression."""
+        return " / 1000" if self.units_per_ms(metric) == 1000 else ""
+
+    def units_per_ms(self, metric: str) -> int:
+        found = self.release.metric(metric)
+        return 1000 if found and found.unit == "us" else 1
+
+
+def setting_of(profile: Profile, release: Release, library: Library, names: Names) -> Setting:
+    """The setting of a profile: the same object for profiles that differ in nothing but names."""
+    selector = tuple(
+        (label, (names.stand_in(values[0]),) if len(values) == 1 else values) for label, values in profile.selector
+    )
+    return _shared_setting(
+        library,
+        release,
+        names.stand_in(profile.name),
+        selector,
+        profile.identity,
+        profile.window,
+        profile.operations,
+        profile.runbook_base_url,
+        profile.dashboard_url,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _shared_setting(
+    library: Library,
+    release: Release,
+    name: str,
+    selector: Selector,
+    identity: tuple[str, ...],
+    window: Duration,
+    operations: tuple[str, ...],
+    runbook_base_url: str,
+    dashboard_url: str,
+) -> Setting:
+    names = ", ".join(identity)
+    fixed = {label for label, values in selector if len(values) == 1}
+    return Setting(
+        library=library,
+        release=release,
+        deployment=selector,
+        target_labels=frozenset([*identity, *(label for label, _ in selector)]),
+        profile=name,
+        selector=", ".join(matcher(label, values) for label, values in selector),
+        identity=names,
+        identity_and_job=names if "job" in identity else f"{names}, job",
+        one_deployment=set(identity) <= fixed,
+        where=identity_in_words(identity),
+        window=window,
+        operations=operations,
+        functions=tuple(_FUNCTION_NAMES[operation] for operation in operations),
+        foreign_roles=_foreign_roles(release),
+        vector_index="search_latency" if release.metric("search_latency") else "knowhere_search_latency",
+        failed_status=_status(release, REQUESTS, "fail") or "fail",
+        limited=_limited(release),
+        runbook_base_url=runbook_base_url,
+        dashboard_url=dashboard_url,
+    )
+
+
+# What req_count calls the operations that sq_latency knows by their query_type.
+_FUNCTION_NAMES = {"search": "Search", "query": "Query", "hybrid_search": "HybridSearch"}
+
+
+def _limited(release: Release) -> Limited:
+    status = _status(release, REQUESTS, "rejected")
+    return Limited(REQUESTS, status) if status else Limited(RATE_LIMITED, "fail")
+
+
+def _status(release: Release, metric: str, kind: str) -> str:
+    """The first value of `status` that is of this kind: `fail` itself, or one that starts with `fail_`."""
+    found = release.metric(metric)
+    values = found.values.get("status", ()) if found else ()
+    return next((value for value in reversed(values) if value == kind or value.startswith(f"{kind}_")), "")
+
+
+@cache
+def _foreign_roles(release: Release) -> tuple[str, ...]:
+    """Roles that other releases have, and this one has not."""
+
+    def roles(name: str) -> tuple[str, ...]:
+        metric = catalog.release(name).metric("milvus_num_node")
+        return metric.values["role_name"] if metric else ()
+
+    every = dict.fromkeys(role for branch in catalog.branches() for role in roles(branch))
+    return tuple(role for role in every if role not in roles(release.name))
+
+
+@dataclass(frozen=True, slots=True)
+class TierView:
+    """A threshold as templates see it: the point where it is measured, and texts about it."""
+
+    name: str
+    point: Point
+    threshold: str
+    milliseconds: str
+    in_words: str
+
+    @classmethod
+    def of(cls, measured: Measured, names: Names) -> TierView:
+        return cls(
+            measured.name,
+            measured.point,
+            names.stand_in(str(measured.threshold)),
+            names.stand_in(measured.milliseconds, prose=True),
+            names.stand_in(measured.in_words, prose=True),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SlowQueriesView:
+    """How slow queries are counted, as templates see it; `point` is None where Milvus counts them."""
+
+    point: Point | None
+    counted_by_milvus: bool
+    in_words: str
+    why_not_counted: str
+
+    @classmethod
+    def of(cls, slow: SlowQueries, names: Names) -> SlowQueriesView:
+        point = slow.measured.point if slow.measured else None
+        return cls(point, slow.counted_by_milvus, names.stand_in(slow.in_words, prose=True), slow.why_not_counted)
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeView:
+    """A scope with its thresholds, as templates see it."""
+
+    scope: Scope
+    investigate: TierView
+    slow: TierView
+    slow_queries: SlowQueriesView
+    healthy_milliseconds: float
+    tiers: tuple[Tier, ...]
+    reference: Point
+
+    @classmethod
+    def of(cls, placed: PlacedScope, names: Names) -> ScopeView:
+        return cls(
+            placed.scope,
+            TierView.of(placed.investigate, names),
+            TierView.of(placed.slow, names),
+            SlowQueriesView.of(placed.slow_queries, names),
+            float(placed.healthy.threshold.milliseconds),
+            placed.tiers,
+            placed.reference,
+        )
+
+
+def anonymous(alert: AlertSettings, names: Names) -> AlertSettings:
+    """The settings with placeholders for the texts that the profile adds to the alert."""
+    if not alert.labels and not alert.annotations:
+        return alert
+    return replace(
+        alert,
+        labels=tuple((label, names.stand_in(text)) for label, text in alert.labels),
+        annotations=tuple((name, names.stand_in(text, prose=True)) for name, text in alert.annotations),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class AlertContext:
+    """The settings of an alert as templates and scenarios use them. Rates are per minute."""
+
+    settings: AlertSettings
+    window: Duration
+
+    @property
+    def quantile(self) -> Decimal:
+        assert self.settings.quantile is not None
+        return self.settings.quantile
+
+    @property
+    def allowed_ratio(self) -> Decimal:
+        """The share of requests that may exceed the threshold."""
+        if self.settings.quantile is not None:
+            return 1 - self.settings.quantile
+        return self.threshold_ratio
+
+    @property
+    def allowed(self) -> str:
+        return f"{plain(self.allowed_ratio * 100)}%"
+
+    @property
+    def just_under(self) -> int:
+        """A number of requests in a million that is just allowed."""
+        return math.floor(self.allowed_ratio * _MANY * Decimal("0.9994"))
+
+    @property
+    def just_over(self) -> int:
+        """A number of requests in a million that is just too many, and whose percentage no two engines round apart."""
+        count = math.floor(self.allowed_ratio * _MANY * Decimal("1.0006")) + 1
+        while not _rounds_alike(count):
+            count += 1
+        return count
+
+    @property
+    def just_over_share(self) -> float:
+        return self.just_over / _MANY
+
+    @property
+    def min_request_rate(self) -> Rate:
+        assert self.settings.min_request_rate is not None
+        return self.settings.min_request_rate
+
+    @property
+    def min_per_minute(self) -> Decimal:
+        return self.min_request_rate.per_minute
+
+    @property
+    def enough(self) -> float:
+        """Requests per minute that are just enough to judge by."""
+        return max(float(self.min_per_minute) * 1.02, 1.0)
+
+    @property
+    def too_few(self) -> float:
+        """Requests per minute that are just too few."""
+        return float(self.min_per_minute) * 0.98
+
+    @property
+    def threshold(self) -> Share | Factor | Rate | int:
+        assert self.settings.threshold is not None
+        return self.settings.threshold
+
+    @property
+    def threshold_ratio(self) -> Decimal:
+        assert isinstance(self.threshold, Share)
+        return self.threshold.ratio
+
+    @property
+    def threshold_times(self) -> float:
+        assert isinstance(self.threshold, Factor)
+        return float(self.threshold.times)
+
+    @property
+    def threshold_per_minute(self) -> float:
+        assert isinstance(self.threshold, Rate)
+        return float(self.threshold.per_minute)
+
+    @property
+    def past_offset(self) -> Duration:
+        """How far back the past begins that a spike is held against: before the spike can have begun."""
+        return Duration(2 * self.window.milliseconds + self.settings.for_.milliseconds)
+
+
+def _rounds_alike(count: int) -> bool:
+    """Whether the share of `count` in a million keeps clear of the middle between two percentages of four digits."""
+    digits = str(count)
+    return len(digits) <= 4 or digits[4] not in "45"
