@@ -119,6 +119,9 @@ def building(out: Path) -> Iterator[Tree]:
     Raises EnvironmentProblem when the output cannot be written; nothing has changed then. Other builds into the
     same directory wait.
     """
+    if Path(os.path.abspath(out)) in (Path.cwd(), *Path.cwd().parents):
+        text = f"{out} is the current directory, or holds it: as it is replaced as a whole, give it one of its own"
+        raise EnvironmentProblem(text)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.is_symlink() or (out.exists() and not out.is_dir()):

@@ -144,6 +144,18 @@ def test_what_cannot_be_written_ends_in_one_line_and_exit_code_3(place: str, wri
     assert "Traceback" not in run.stderr
 
 
+@pytest.mark.parametrize("place", [".", "..", "/", "sub/.."])
+def test_the_current_directory_is_not_pulled_from_under_the_users_feet(
+    place: str, write: Write, thresher: Thresher
+) -> None:
+    write("prod.yaml")
+    Path("sub").mkdir()
+    run = thresher("build", "prod.yaml", "--out", place)
+    assert run.exit_code == 3
+    assert "give it one of its own" in run.stderr
+    assert sorted(os.listdir()) == ["prod.yaml", "sub"]
+
+
 def test_without_an_exchange_in_the_file_system_the_result_is_the_same(
     write: Write, thresher: Thresher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
