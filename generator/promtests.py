@@ -273,12 +273,15 @@ def _case(rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Label
     return Case(name, tuple(series), alerts, checks, frozenset(feeds), steps)
 
 
-def _recorded(rule: Rule, expect: Mapping[str, Any], samples: Labels, story: _Story) -> SampleCheck:
-    """That the recorded series has the expected value, give or take what gains were rounded by."""
+def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> SampleCheck:
+    """That the recorded series has the expected value, give or take what gains were rounded by; or is not there."""
+    nothing = expect == "nothing"
+    labels = _labels(rule, {} if nothing else expect, samples)
+    series = f"{rule.name}{{{', '.join(equals(label, text) for label, text in sorted(labels.items()))}}}"
+    if nothing:
+        return SampleCheck(story.breach - 1, series, ())
     value = float(expect["value"])
-    labels = _labels(rule, expect, samples)
-    matchers = ", ".join(equals(label, text) for label, text in sorted(labels.items()))
-    expr = f"abs({rule.name}{{{matchers}}} - {plain(round(value, 9))}) < bool {plain(max(value, 0.1) * 1e-5)}"
+    expr = f"abs({series} - {plain(round(value, 9))}) < bool {plain(max(value, 0.1) * 1e-5)}"
     return SampleCheck(story.breach - 1, expr, ((labels, 1),))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -206,37 +206,28 @@ def _variant(template: RuleTemplate, setting: Setting, context: Mapping[str, Any
 def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rule:
     """The finished rule. `types` are those of the recorded series that it reads. Raises TemplateError."""
     template, setting, parts = body.template, body.setting, body.parts
-    known = {name: quantity for name, quantity in types if quantity is not None}
-    checked = _checker(setting.release, setting.target_labels).check(body.expr, known)
-    problems, result = list(checked.violations), checked.quantity
-    if result is not None:
-        lost = [label for label in setting.identity.split(", ") if label not in result.labels]
-        if lost and not (template.fires_without_data and not setting.one_deployment):
-            problems.append(f"loses the label {lost[0]} of the deployment's identity")
-        if template.unit and unit_text(result.unit) != template.unit:
-            problems.append(f"yields {unit_text(result.unit)}, not {template.unit}")
-    elif not problems:
-        problems.append("yields no vector")
-    if problems or result is None:
-        raise template.error("; ".join(problems) + f"\n{body.expr}")
     alert: AlertContext | None = body.bindings.get("alert")
     labels = {label: text for label, text in parts.get("labels", {}).items() if text}
     labels[conventions.PROFILE] = setting.profile
     if alert:
-        labels |= {
-            conventions.SEVERITY: alert.settings.severity,
-            conventions.TIER: template.tier,
-            **dict(alert.settings.labels),
-        }
         name = template.name
+        labels |= {conventions.SEVERITY: alert.settings.severity, conventions.TIER: template.tier}
+        labels |= dict(alert.settings.labels)
     else:
         name = setting.series_of(template, parts["operation"], body.bindings.get("scope"))
+    annotations = _annotations(body, alert) if alert else ()
+    known = {record: quantity for record, quantity in types if quantity is not None}
+    checked = _checker(setting.release, setting.target_labels).check(body.expr, known)
+    result = checked.quantity
+    problems = [*checked.violations, *_contradictions(body, result, labels, annotations)]
+    if problems or result is None:
+        raise template.error("; ".join(problems or ["yields no vector"]) + f"\n{body.expr}")
     return Rule(
         name=name,
         is_alert=alert is not None,
         expr=body.expr,
         labels=tuple(sorted(labels.items())),
-        annotations=_annotations(body, alert) if alert else (),
+        annotations=annotations,
         for_=alert.settings.for_ if alert else _AT_ONCE,
         keep_firing_for=alert.settings.keep_firing_for if alert else _AT_ONCE,
         condition=_line(parts["condition"]),
@@ -252,6 +243,22 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
 
 
 _AT_ONCE = Duration.parse("0s")
+
+
+def _contradictions(
+    body: _Body, result: Quantity | None, labels: Mapping[str, str], annotations: Texts
+) -> Iterator[str]:
+    """What a rule says of itself that its expression does not keep."""
+    if result is None:
+        return
+    for label in body.setting.identity.split(", "):
+        if label not in result.labels:
+            yield f"loses the label {label} of the deployment's identity"
+    if body.template.unit and unit_text(result.unit) != body.template.unit:
+        yield f"yields {unit_text(result.unit)}, not {body.template.unit}"
+    for label in dict.fromkeys(re.findall(r"\$labels\.(\w+)", "".join(text for _, text in annotations))):
+        if label not in result.labels | labels.keys():
+            yield f"names the label {label} in an annotation, where Prometheus would leave a gap"
 
 
 def _annotations(body: _Body, alert: AlertContext) -> Texts:

@@ -112,7 +112,7 @@ def _samples(case: Case, step: Duration) -> str:
         lines += [
             f"      - expr: {text(check.expr)}",
             f"        eval_time: {step.times(check.step)}",
-            "        exp_samples:",
+            "        exp_samples:" + ("" if check.samples else " []"),
         ]
         for labels, value in check.samples:
             pairs = ",".join(f"{label}={quoted_string(each)}" for label, each in sorted(labels.items()))

@@ -94,6 +94,22 @@ def test_a_rule_that_the_type_checker_refuses_fails_the_build_with_its_place(
     assert says in str(error.value)
 
 
+def test_an_annotation_that_names_a_label_which_is_not_there_fails_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = """
+        - alert: MilvusDown
+          says: b
+          tier: outage
+          settings: {severity: info, for: 0s, keep_firing_for: 0s}
+          expr: sum by (<< identity >>) (up{<< selector >>})
+          summary: c
+          description: "{{ $labels.node }} of {{ $labels.namespace }}"
+    """
+    library = templates.Library((_topic("x.yaml", topic(rule)),))
+    monkeypatch.setattr(templates, "load", lambda: library)
+    with pytest.raises(TemplateError, match="names the label node in an annotation"):
+        default_rules("2.6.19")
+
+
 def test_a_value_of_a_profile_cannot_change_the_structure_of_a_rule() -> None:
     leaves = templates._leaves({"a": "<< x >>", "b": ["c << x >>"]})
     assert leaves.render({"x": "1\n- alert: X"}) == {"a": "1\n- alert: X", "b": ["c 1\n- alert: X"]}
