@@ -56,7 +56,7 @@ def test_outside_the_buckets_nothing_can_be_measured(threshold: str, side: str) 
 @pytest.mark.parametrize(
     ("bound", "texts"),
     [
-        # Go's %g, OpenMetrics and Prometheus 3, plain decimals: as strconv.FormatFloat and FormatOpenMetricsFloat print.
+        # Go's %g, OpenMetrics and Prometheus 3, plain decimals: as strconv prints them, and FormatOpenMetricsFloat.
         (128.0, ("128", "128.0")),
         (0.25, ("0.25",)),
         (131072.0, ("131072", "131072.0")),
