@@ -7,14 +7,15 @@ once for each combination of what it refers to, and then shared.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from generator import catalog, conventions
 from generator.buckets import Measured, Point
-from generator.catalog import Release
+from generator.catalog import Release, View
 from generator.names import Names
 from generator.profile import AlertSettings, Profile, Selector
 from generator.promql.text import matcher
@@ -22,8 +23,8 @@ from generator.templates import Library, RuleTemplate
 from generator.thresholds import PlacedScope, Scope, SlowQueries, Tier, identity_in_words
 from generator.units import Duration, Factor, Rate, Share, plain
 
-REQUESTS = "milvus_proxy_req_count"
 RATE_LIMITED = "milvus_proxy_rate_limit_req_count"
+_REQUESTS = "milvus_proxy_req_count"
 
 # Scenarios on shares count in this many requests, so that even a small step of the share is a whole number of them.
 _MANY = 1_000_000
@@ -38,15 +39,63 @@ class Limited:
 
 
 @dataclass(frozen=True, eq=False)
+class Milvus:
+    """What templates can ask about the release, as far as their file lists the metrics."""
+
+    release: View
+
+    @cached_property
+    def foreign_roles(self) -> tuple[str, ...]:
+        """Roles that other releases have, and this one has not."""
+
+        def roles(release: View | Release) -> tuple[str, ...]:
+            metric = release.metric("milvus_num_node")
+            return metric.values["role_name"] if metric else ()
+
+        every = dict.fromkeys(role for branch in catalog.branches() for role in roles(catalog.release(branch)))
+        return tuple(role for role in every if role not in roles(self.release))
+
+    @cached_property
+    def vector_index(self) -> str:
+        """The histogram of the time in the vector index."""
+        return "search_latency" if self.release.metric("search_latency") else "knowhere_search_latency"
+
+    @cached_property
+    def failed_status(self) -> str:
+        """The status of a request that failed."""
+        return self._status(_REQUESTS, "fail") or "fail"
+
+    @cached_property
+    def limited(self) -> Limited:
+        """Where rejected requests are counted."""
+        status = self._status(_REQUESTS, "rejected")
+        return Limited(_REQUESTS, status) if status else Limited(RATE_LIMITED, "fail")
+
+    def _status(self, metric: str, kind: str) -> str:
+        """The first value of `status` that is of this kind: `fail` itself, or one that starts with `fail_`."""
+        found = self.release.metric(metric)
+        values = found.values.get("status", ()) if found else ()
+        return next((value for value in reversed(values) if value == kind or value.startswith(f"{kind}_")), "")
+
+    def to_ms(self, metric: str) -> str:
+        """What turns the unit of a metric into milliseconds, as the end of an expression."""
+        return " / 1000" if self.units_per_ms(metric) == 1000 else ""
+
+    def units_per_ms(self, metric: str) -> int:
+        found = self.release.metric(metric)
+        return 1000 if found and found.unit == "us" else 1
+
+
+@dataclass(frozen=True, eq=False)
 class Setting:
     """What every template can refer to, beside what it binds itself. Profiles that agree in all of it share it.
 
     `deployment` is the profile's selector, `selector` that as matchers, `identity` the labels that name a deployment;
-    `foreign_roles` are roles of other releases, `first` is the first latency scope.
+    `first` is the first latency scope.
     """
 
     library: Library
-    release: Release
+    milvus: Milvus
     deployment: Selector
     target_labels: frozenset[str]
     profile: str
@@ -58,23 +107,14 @@ class Setting:
     window: Duration
     operations: tuple[str, ...]
     functions: tuple[str, ...]
-    foreign_roles: tuple[str, ...]
-    vector_index: str
-    failed_status: str
-    limited: Limited
     runbook_base_url: str
     dashboard_url: str
 
+    @cached_property
     def context(self) -> dict[str, Any]:
-        """The variables and functions of the templates."""
+        """The variables and functions of the templates. Treat it as read-only."""
         names = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {
-            **names,
-            "series": self.series,
-            "matcher": matcher,
-            "to_ms": self.to_ms,
-            "units_per_ms": self.units_per_ms,
-        }
+        return {**names, "series": self.series, "matcher": matcher}
 
     def series(self, record: str, scope: Scope | None = None) -> str:
         """The name of the series that the template `record` records (at the level of the scope)."""
@@ -89,37 +129,33 @@ class Setting:
         )
         return conventions.series_name(level, template.metric, operation, None if template.windowless else self.window)
 
-    def to_ms(self, metric: str) -> str:
-        """What turns the unit of a metric into milliseconds, as the end of an expression."""
-        return " / 1000" if self.units_per_ms(metric) == 1000 else ""
 
-    def units_per_ms(self, metric: str) -> int:
-        found = self.release.metric(metric)
-        return 1000 if found and found.unit == "us" else 1
-
-
-def setting_of(profile: Profile, release: Release, library: Library, names: Names) -> Setting:
-    """The setting of a profile: the same object for profiles that differ in nothing but names."""
+def settings_of(profile: Profile, release: Release, library: Library, names: Names) -> tuple[Setting, ...]:
+    """The setting of each topic: the same objects for profiles that differ in nothing but names."""
+    name = names.stand_in(profile.name)
     selector = tuple(
         (label, (names.stand_in(values[0]),) if len(values) == 1 else values) for label, values in profile.selector
     )
-    return _shared_setting(
-        library,
-        release,
-        names.stand_in(profile.name),
-        selector,
-        profile.identity,
-        profile.window,
-        profile.operations,
-        profile.runbook_base_url,
-        profile.dashboard_url,
+    return tuple(
+        _shared_setting(
+            library,
+            catalog.view(release, topic.metrics),
+            name,
+            selector,
+            profile.identity,
+            profile.window,
+            profile.operations,
+            profile.runbook_base_url,
+            profile.dashboard_url,
+        )
+        for topic in library.topics
     )
 
 
 @lru_cache(maxsize=1024)
 def _shared_setting(
     library: Library,
-    release: Release,
+    release: View,
     name: str,
     selector: Selector,
     identity: tuple[str, ...],
@@ -132,7 +168,7 @@ def _shared_setting(
     fixed = {label for label, values in selector if len(values) == 1}
     return Setting(
         library=library,
-        release=release,
+        milvus=Milvus(release),
         deployment=selector,
         target_labels=frozenset([*identity, *(label for label, _ in selector)]),
         profile=name,
@@ -144,10 +180,6 @@ def _shared_setting(
         window=window,
         operations=operations,
         functions=tuple(_FUNCTION_NAMES[operation] for operation in operations),
-        foreign_roles=_foreign_roles(release),
-        vector_index="search_latency" if release.metric("search_latency") else "knowhere_search_latency",
-        failed_status=_status(release, REQUESTS, "fail") or "fail",
-        limited=_limited(release),
         runbook_base_url=runbook_base_url,
         dashboard_url=dashboard_url,
     )
@@ -155,30 +187,6 @@ def _shared_setting(
 
 # What req_count calls the operations that sq_latency knows by their query_type.
 _FUNCTION_NAMES = {"search": "Search", "query": "Query", "hybrid_search": "HybridSearch"}
-
-
-def _limited(release: Release) -> Limited:
-    status = _status(release, REQUESTS, "rejected")
-    return Limited(REQUESTS, status) if status else Limited(RATE_LIMITED, "fail")
-
-
-def _status(release: Release, metric: str, kind: str) -> str:
-    """The first value of `status` that is of this kind: `fail` itself, or one that starts with `fail_`."""
-    found = release.metric(metric)
-    values = found.values.get("status", ()) if found else ()
-    return next((value for value in reversed(values) if value == kind or value.startswith(f"{kind}_")), "")
-
-
-@cache
-def _foreign_roles(release: Release) -> tuple[str, ...]:
-    """Roles that other releases have, and this one has not."""
-
-    def roles(name: str) -> tuple[str, ...]:
-        metric = catalog.release(name).metric("milvus_num_node")
-        return metric.values["role_name"] if metric else ()
-
-    every = dict.fromkeys(role for branch in catalog.branches() for role in roles(branch))
-    return tuple(role for role in every if role not in roles(release.name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +222,8 @@ class SlowQueriesView:
     @classmethod
     def of(cls, slow: SlowQueries, names: Names) -> SlowQueriesView:
         point = slow.measured.point if slow.measured else None
-        return cls(point, slow.counted_by_milvus, names.stand_in(slow.in_words, prose=True), slow.why_not_counted)
+        in_words, why = (names.stand_in(text, prose=True) for text in (slow.in_words, slow.why_not_counted))
+        return cls(point, slow.counted_by_milvus, in_words, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,15 +251,25 @@ class ScopeView:
         )
 
 
-def anonymous(alert: AlertSettings, names: Names) -> AlertSettings:
-    """The settings with placeholders for the texts that the profile adds to the alert."""
-    if not alert.labels and not alert.annotations:
-        return alert
-    return replace(
-        alert,
-        labels=tuple((label, names.stand_in(text)) for label, text in alert.labels),
-        annotations=tuple((name, names.stand_in(text, prose=True)) for name, text in alert.annotations),
-    )
+def anonymous(alerts: Mapping[str, AlertSettings], names: Names) -> dict[str, AlertSettings]:
+    """The settings with placeholders for the texts that the profile adds to alerts, most of them to every alert."""
+    known: dict[tuple[str, str], str] = {}
+
+    def stand_in(name: str, text: str, *, prose: bool) -> str:
+        if (name, text) not in known:
+            known[name, text] = names.stand_in(text, prose=prose)
+        return known[name, text]
+
+    return {
+        alert: replace(
+            settings,
+            labels=tuple([(label, stand_in(label, text, prose=False)) for label, text in settings.labels]),
+            annotations=tuple([(name, stand_in(name, text, prose=True)) for name, text in settings.annotations]),
+        )
+        if settings.labels or settings.annotations
+        else settings
+        for alert, settings in alerts.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

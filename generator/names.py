@@ -3,7 +3,8 @@
 Profiles often differ in nothing but names, selector values and a few thresholds. With placeholders in their place, a
 profile shares most of its rules and tests, already written, with those before it; `put_back` then fills in its own
 texts. Output is the same with and without: a placeholder stands only for text that is written as it is in every
-language of the output (PromQL, YAML, JSON). A profile that has the placeholders' mark in a text of its own gets none.
+language of the output (PromQL, YAML, JSON). A profile that has the placeholders' mark in a text of its own gets none,
+and no template may have it.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from dataclasses import dataclass, field
 _PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
 # In the text of an annotation, which is written as a JSON string and expanded by Prometheus.
 _PLAIN_PROSE = re.compile(r"[A-Za-z0-9 .,;:()%+*/_<>=-]+")
-_MARK = "thresher0text"
-_WIDTH = 3
+# Stands on both sides of a placeholder's number. A single character is what texts are split at fastest.
+MARK = "^"
 
 
 @dataclass
@@ -29,22 +30,23 @@ class Names:
     @classmethod
     def of(cls, *settings: object) -> Names:
         """The placeholders for a profile with these settings."""
-        return cls(unused=any(_MARK in str(each) for each in settings))
+        return cls(unused=any(MARK in str(each) for each in settings))
 
     def stand_in(self, text: str, *, prose: bool = False) -> str:
         """A placeholder for the text; the text itself when it has to be escaped somewhere.
 
         `prose` is for text that is only ever written into annotations.
         """
-        if self.unused or len(self.texts) == 10**_WIDTH or not (_PLAIN_PROSE if prose else _PLAIN).fullmatch(text):
+        if self.unused or not (_PLAIN_PROSE if prose else _PLAIN).fullmatch(text):
             return text
         self.texts.append(text)
-        return f"{_MARK}{len(self.texts) - 1:0{_WIDTH}}"
+        return f"{MARK}{len(self.texts) - 1}{MARK}"
 
     def put_back(self, written: str) -> str:
         """What was written, with every text where its placeholder stands."""
-        if not self.texts:
+        if self.unused:
             return written
-        head, *parts = written.split(_MARK)
-        texts = {f"{index:0{_WIDTH}}": text for index, text in enumerate(self.texts)}
-        return "".join([head, *[texts[part[:_WIDTH]] + part[_WIDTH:] for part in parts]])
+        parts = written.split(MARK)
+        texts = {str(number): text for number, text in enumerate(self.texts)}
+        parts[1::2] = map(texts.__getitem__, parts[1::2])
+        return "".join(parts)

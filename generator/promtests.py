@@ -14,11 +14,11 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from generator.buckets import Point, spellings
-from generator.catalog import Release
+from generator.catalog import View
 from generator.context import RATE_LIMITED
 from generator.profile import Profile, Selector
 from generator.promql.text import equals, quoted_string
@@ -64,7 +64,7 @@ class Case:
     feeds: frozenset[str]
     steps: int
 
-    @property
+    @cached_property
     def moments(self) -> tuple[int, ...]:
         """When something is checked, and how long it all lasts."""
         return (*[check.step for check in self.alerts], *[check.step for check in self.samples], self.steps)
@@ -87,15 +87,14 @@ class Suite:
 def suite(rule_set: RuleSet) -> Suite:
     """Every scenario of every rule as test cases. Raises TemplateError when a scenario makes no sense."""
     profile = rule_set.profile
-    stage = _stage(
-        rule_set.release, step_of(profile), profile.window, rule_set.selector, profile.identity, profile.operations[0]
-    )
-    parts = [_group_cases(group, stage) for group in rule_set.groups]
+    setting = step_of(profile), profile.window, rule_set.selector, profile.identity, profile.operations[0]
+    stages = [_stage(group.release, *setting) for group in rule_set.groups]
+    parts = [_group_cases(group, stage) for group, stage in zip(rule_set.groups, stages, strict=True)]
     cases = [case for part in parts for case in part.cases]
     plan = _packed(tuple(part.needs for part in parts))
     tests = [tuple([cases[index] for index in pack]) for pack in plan]
     names = tuple(group.name for group in rule_set.groups if group.rules)
-    return Suite(profile, stage.step, names, (*tests, (_without_data(rule_set.rules, stage),)))
+    return Suite(profile, stages[0].step, names, (*tests, (_without_data(rule_set.rules, stages[0]),)))
 
 
 # Of one case: how many steps it lasts, the metrics that it feeds, the metrics that its rule reads.
@@ -121,7 +120,7 @@ def _group_cases(group: Group, stage: _Stage) -> _GroupCases:
             while key in siblings and not _independent(case, siblings[key]):
                 key = (*key, "again")
             siblings.setdefault(key, []).append((case, own))
-    found = [_combined(members) for members in siblings.values()]
+    found = [_combined(tuple(members)) for members in siblings.values()]
     needs = [(case.steps, case.feeds, read) for case, read in found]
     return _GroupCases(tuple(case for case, _ in found), tuple(needs))
 
@@ -132,7 +131,8 @@ def _independent(case: Case, others: list[tuple[Case, frozenset[str]]]) -> bool:
     return all(series.isdisjoint(name for name, _ in other.series) for other, _ in others)
 
 
-def _combined(members: list[tuple[Case, frozenset[str]]]) -> tuple[Case, frozenset[str]]:
+@lru_cache(maxsize=4096)
+def _combined(members: tuple[tuple[Case, frozenset[str]], ...]) -> tuple[Case, frozenset[str]]:
     """The same scenario of several rules of one template (for other operations, say) as one case."""
     cases, reads = [case for case, _ in members], frozenset().union(*[read for _, read in members])
     first = cases[0]
@@ -182,7 +182,7 @@ def step_of(profile: Profile) -> Duration:
 class _Stage:
     """What the scenarios of a profile are played on: `deployment` are the labels of its targets."""
 
-    release: Release
+    release: View
     step: Duration
     window: Duration
     deployment: Labels
@@ -199,7 +199,7 @@ class _Stage:
 
 @lru_cache(maxsize=256)
 def _stage(
-    release: Release, step: Duration, window: Duration, selector: Selector, identity: tuple[str, ...], operation: str
+    release: View, step: Duration, window: Duration, selector: Selector, identity: tuple[str, ...], operation: str
 ) -> _Stage:
     names = {label: values[0] for label, values in selector}
     deployment = {**{label: f"some-{label.replace('_', '-')}" for label in identity}, **names}
@@ -235,7 +235,7 @@ class _Story:
         )
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _cases(rule: Rule, stage: _Stage) -> tuple[Case, ...]:
     """The cases of one rule: one per scenario, two where a scenario runs in both spellings of `le`."""
     samples = {**stage.samples}
@@ -455,13 +455,13 @@ def _number(value: float) -> str:
     return plain(value) if value % 1 else str(int(value))
 
 
-@lru_cache(maxsize=8192)
-def _own_labels(release: Release, name: str, kind: str) -> tuple[str, tuple[str, ...], Mapping[str, tuple[str, ...]]]:
+@lru_cache(maxsize=4096)
+def _own_labels(release: View, name: str, kind: str) -> tuple[str, tuple[str, ...], Mapping[str, tuple[str, ...]]]:
     """The metric of a series, the labels that Milvus puts on it, and their values as far as they are known."""
     if name == "up":
         return name, (), {}
-    metric = release.metric(name)
-    found = (metric, "") if kind == "histogram" and metric else release.series(name)
+    whole = release.metric(name) if kind == "histogram" else None
+    found = (whole, "") if whole else release.series(name)
     if found is None:
         raise ValueError(f"{name} does not exist in Milvus {release.name}")
     metric, part = found

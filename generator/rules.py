@@ -5,21 +5,21 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Any
 
 import jinja2
 
 from generator import catalog, conventions
-from generator.catalog import Release
-from generator.context import AlertContext, ScopeView, Setting, anonymous, setting_of
+from generator.catalog import Release, Unlisted, View
+from generator.context import AlertContext, ScopeView, Setting, anonymous, settings_of
 from generator.findings import Finding, has_errors
 from generator.names import Names
 from generator.profile import AlertSettings, Profile, Selector
 from generator.promql.check import Checker, Quantity, unit_text
 from generator.promql.text import go_literal
-from generator.templates import Bindings, Library, RuleTemplate, Variant, lookup
+from generator.templates import Bindings, Library, RuleTemplate, TemplateError, Variant, lookup
 from generator.thresholds import PlacedScope, place
 from generator.units import Duration
 
@@ -67,10 +67,12 @@ class Remark:
 class Group:
     """Rules that are evaluated one after the other; each sees what those before it recorded.
 
-    `remarks` are on rules that are not among them, or in another variant. Like rules, groups are shared.
+    `release` is what they know of it. `remarks` are on rules that are not among them, or in another variant. Like
+    rules, groups are shared.
     """
 
     name: str
+    release: View
     interval: Duration
     rules: tuple[Rule, ...]
     remarks: tuple[Remark, ...]
@@ -98,7 +100,11 @@ class RuleSet:
     @property
     def remarks(self) -> tuple[Remark, ...]:
         """What was left out or replaced, and why."""
-        return tuple(remark for group in self.groups for remark in group.remarks)
+        remarks = (remark for group in self.groups for remark in group.remarks)
+        return tuple(dict.fromkeys(replace(each, why=self._in_full(each.why)) for each in remarks))
+
+    def _in_full(self, why: str) -> str:
+        return self.names.put_back(why).replace(catalog.THIS_RELEASE, self.release.name)
 
 
 def compile_profile(profile: Profile, library: Library) -> RuleSet | tuple[Finding, ...]:
@@ -111,16 +117,19 @@ def compile_profile(profile: Profile, library: Library) -> RuleSet | tuple[Findi
     if has_errors(placed.findings):
         return placed.findings
     names = Names.of(profile.document.data, profile.selector)
-    setting = setting_of(profile, release, library, names)
+    settings = settings_of(profile, release, library, names)
+    alerts = anonymous(profile.alerts, names)
     scopes = [ScopeView.of(scope, names) for scope in placed.scopes]
     lists = {"scopes": scopes, "sources": placed.sources, "first": scopes[0]}
-    alerts = {alert: anonymous(settings, names) for alert, settings in profile.alerts.items()}
     groups = []
-    for topic in library.topics:
+    for topic, setting in zip(library.topics, settings, strict=True):
         plan = tuple([(rule, rule.bindings(lists), alerts.get(rule.name)) for rule in topic.rules])
         interval = max(profile.evaluation_interval, topic.interval)
-        groups.append(_group(conventions.group_name(setting.profile, topic.group), interval, setting, plan))
-    return RuleSet(profile, release, tuple(groups), placed.scopes, placed.findings, setting.deployment, names)
+        try:
+            groups.append(_group(conventions.group_name(setting.profile, topic.group), interval, setting, plan))
+        except TemplateError as error:
+            raise TemplateError(str(error).replace(catalog.THIS_RELEASE, release.name)) from error
+    return RuleSet(profile, release, tuple(groups), placed.scopes, placed.findings, settings[0].deployment, names)
 
 
 @lru_cache(maxsize=1024)
@@ -146,7 +155,7 @@ def _group(
             if body:
                 rules.append(_checked(body, tuple((name, records.get(name)) for name in body.reads)))
                 _note(records, rules[-1])
-    return Group(name, interval, tuple(rules), tuple(remarks))
+    return Group(name, setting.milvus.release, interval, tuple(rules), tuple(remarks))
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,10 +174,10 @@ class _Body:
 _RECORDED = re.compile(r"[a-z_]+:[a-z0-9_]+:[a-z0-9_]+")
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _rendered(template: RuleTemplate, setting: Setting, bindings: Bindings) -> tuple[_Body | None, Remark | None]:
     """The rule in the first variant that the release and the profile support, and what there is to say about that."""
-    context = {**setting.context(), **dict(bindings)}
+    context = {**setting.context, **dict(bindings)}
     try:
         variant, reasons = _variant(template, setting, context)
         why = "; ".join(dict.fromkeys(reasons))
@@ -190,7 +199,7 @@ def _public_name(template: RuleTemplate) -> str:
 
 def _variant(template: RuleTemplate, setting: Setting, context: Mapping[str, Any]) -> tuple[Variant | None, list[str]]:
     """The first usable variant (None when there is none), and why those before it are not."""
-    checker = _checker(setting.release, setting.target_labels)
+    checker = _checker(setting.milvus.release, setting.target_labels)
     reasons: list[str] = []
     for variant in template.variants:
         missing = [why for each in variant.requires.render(context) if (why := checker.requirement(each))]
@@ -202,7 +211,7 @@ def _variant(template: RuleTemplate, setting: Setting, context: Mapping[str, Any
     return None, reasons
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rule:
     """The finished rule. `types` are those of the recorded series that it reads. Raises TemplateError."""
     template, setting, parts = body.template, body.setting, body.parts
@@ -217,7 +226,10 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
         name = setting.series_of(template, parts["operation"], body.bindings.get("scope"))
     annotations = _annotations(body, alert) if alert else ()
     known = {record: quantity for record, quantity in types if quantity is not None}
-    checked = _checker(setting.release, setting.target_labels).check(body.expr, known)
+    try:
+        checked = _checker(setting.milvus.release, setting.target_labels).check(body.expr, known)
+    except Unlisted as error:
+        raise template.error(error) from error
     result = checked.quantity
     problems = [*checked.violations, *_contradictions(body, result, labels, annotations)]
     if problems or result is None:
@@ -283,7 +295,7 @@ def _note(records: dict[str, Quantity], rule: Rule) -> None:
 
 
 @cache
-def _checker(release: Release, target_labels: frozenset[str]) -> Checker:
+def _checker(release: View, target_labels: frozenset[str]) -> Checker:
     return Checker(release, target_labels)
 
 

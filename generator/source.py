@@ -13,6 +13,7 @@ import re
 import stat
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -254,18 +255,24 @@ class _Builder:
             return _UNUSABLE
         if not event.implicit[0]:  # quoted, or a block: text in any case
             return text
-        if text in ("true", "false"):
-            return text == "true"
-        if text in ("", "null"):
-            return None
-        if _INTEGER.fullmatch(text):
-            return int(text)
-        if _DECIMAL.fullmatch(text):
-            return float(text)
-        if _AMBIGUOUS.fullmatch(text):
+        value = _plain(text)
+        if value is _UNUSABLE:
             wrong = f"{quoted(text)} is read in different ways by different YAML readers"
             self._refuse(
                 event, path, wrong, "write text in quotes, numbers as plain decimals, and true or false in full"
             )
-            return _UNUSABLE
-        return text
+        return value
+
+
+@lru_cache(maxsize=4096)
+def _plain(text: str) -> object:
+    """What a scalar without quotes means; _UNUSABLE when readers disagree."""
+    if text in ("true", "false"):
+        return text == "true"
+    if text in ("", "null"):
+        return None
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _DECIMAL.fullmatch(text):
+        return float(text)
+    return _UNUSABLE if _AMBIGUOUS.fullmatch(text) else text

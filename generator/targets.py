@@ -37,7 +37,7 @@ def _group(group: Group) -> str:
     return "\n".join([*lines, *map(_rule, group.rules)])
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _rule(rule: Rule) -> str:
     return "\n".join(_rule_lines(rule))
 
@@ -74,7 +74,7 @@ def tests_yaml(suite: Suite, rules_file: str) -> str:
     return "\n".join([*lines, *[_test(cases, suite.step) for cases in suite.tests]]) + "\n"
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=512)
 def _test(cases: tuple[Case, ...], step: Duration) -> str:
     lines = [f"  - name: {text(' | '.join(case.name for case in cases))}", f"    interval: {step}"]
     for key, part in (("input_series", _series), ("alert_rule_test", _alerts), ("promql_expr_test", _samples)):
@@ -84,7 +84,7 @@ def _test(cases: tuple[Case, ...], step: Duration) -> str:
     return "\n".join(lines)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _series(case: Case, _: Duration) -> str:
     return "\n".join(
         [f"      - series: {_literal(series)}\n        values: {values}" for series, values in case.series]
@@ -96,7 +96,7 @@ def _literal(series: str) -> str:
     return "'" + series.replace("'", "''") + "'"
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _alerts(case: Case, step: Duration) -> str:
     lines = []
     for check in case.alerts:
@@ -105,7 +105,7 @@ def _alerts(case: Case, step: Duration) -> str:
     return "\n".join(lines)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _samples(case: Case, step: Duration) -> str:
     lines = []
     for check in case.samples:

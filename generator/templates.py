@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import jinja2.sandbox
 import yaml
 
 from generator import conventions
+from generator.names import MARK
 from generator.units import Duration, plain
 
 _BETWEEN = "\x01"  # no white space to Jinja, and refused in every profile
@@ -116,12 +116,16 @@ class RuleTemplate:
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """One template file: the rules of one group, which is evaluated at least `interval` apart, if that is not 0."""
+    """One template file: the rules of one group, which is evaluated at least `interval` apart, if that is not 0.
+
+    `metrics` are all that its rules may read.
+    """
 
     file: str
     group: str
     order: int
     interval: Duration
+    metrics: frozenset[str]
     rules: tuple[RuleTemplate, ...]
 
 
@@ -179,6 +183,8 @@ _BODY = ("expr", "labels", "operation", "summary", "description", "scenarios")
 
 
 def _topic(file: str, text: str) -> Topic:
+    if MARK in text:
+        raise TemplateError(f"{file}: {MARK} marks the places of a profile's own texts: do without it")
     try:
         data = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
@@ -186,7 +192,8 @@ def _topic(file: str, text: str) -> Topic:
     try:
         conventions.group_name("profile", data["group"])
         rules = tuple(_rule(file, rule) for rule in data["rules"])
-        return Topic(file, data["group"], data["order"], Duration.parse(data.get("interval", "0s")), rules)
+        interval = Duration.parse(data.get("interval", "0s"))
+        return Topic(file, data["group"], data["order"], interval, frozenset(data["metrics"]), rules)
     except (KeyError, ValueError) as error:
         raise TemplateError(f"{file}: {error}") from error
 
@@ -278,7 +285,7 @@ def _filled(skeleton: Any, parts: list[str]) -> Any:
 
 @cache
 def _environment() -> jinja2.Environment:
-    return jinja2.sandbox.ImmutableSandboxedEnvironment(
+    return jinja2.Environment(
         variable_start_string="<<",
         variable_end_string=">>",
         block_start_string="<%",
@@ -287,7 +294,7 @@ def _environment() -> jinja2.Environment:
         comment_end_string="#>",
         undefined=jinja2.StrictUndefined,
         finalize=_printed,
-        autoescape=False,
+        autoescape=False,  # noqa: S701 - PromQL and prose, no HTML
     )
 
 

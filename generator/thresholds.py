@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Literal
 
 from generator.buckets import Measured, OutsideBuckets, Point, le, measure, union
-from generator.catalog import Metric, Release
+from generator.catalog import THIS_RELEASE, Metric, Release
 from generator.findings import Finding
 from generator.profile import TIERS, Profile, Thresholds
 from generator.profile import Scope as Given
@@ -73,7 +73,7 @@ class SlowQueries:
     span: Duration
     measured: Measured | None
     per_query_vector: bool
-    why_not_counted: str
+    why_not_counted: str  # THIS_RELEASE stands for the release
 
     @property
     def counted_by_milvus(self) -> bool:
@@ -264,7 +264,7 @@ class _Placing:
         metric = self.release.metric(SLOW_QUERIES)
         name = f"Milvus {self.release.name}"
         if metric is None or not metric.fed:
-            return False, False, f"{name} has no {SLOW_QUERIES}"
+            return False, False, f"Milvus {THIS_RELEASE} has no {SLOW_QUERIES}"
         if scope.collection:
             return False, False, f"{SLOW_QUERIES} has no label for the collection"
         if counter.compared is None:

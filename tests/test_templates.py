@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 import pytest
@@ -52,19 +53,25 @@ def test_every_setting_of_an_alert_is_one_that_the_schema_knows() -> None:
 
 
 def topic(rule: str) -> str:
-    return "group: x\norder: 1\nrules:\n" + textwrap.indent(textwrap.dedent(rule).strip(), "  ") + "\n"
+    metrics = "[milvus_proxy_sq_latency, milvus_proxy_req_count, milvus_nonsense]"
+    return (
+        f"group: x\norder: 1\nmetrics: {metrics}\nrules:\n"
+        + textwrap.indent(textwrap.dedent(rule).strip(), "  ")
+        + "\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("rule", "says"),
     [
-        ("- record: a\n  says: b\n  exprr: up", "x.yaml:4: a: unknown key exprr"),
+        ("- record: a\n  says: b\n  exprr: up", "x.yaml:5: a: unknown key exprr"),
         ("- alert: NotMilvus\n  says: b\n  expr: up", "NotMilvus is no name for an alert"),
         ("- record: [", "x.yaml: "),
+        ("- record: a\n  says: 2 ^ 3", "x.yaml: ^ marks the places"),
     ],
 )
 def test_a_mistake_in_a_template_names_its_file_and_rule(rule: str, says: str) -> None:
-    with pytest.raises(TemplateError, match=says.replace("[", r"\[")):
+    with pytest.raises(TemplateError, match=re.escape(says)):
         _topic("x.yaml", topic(rule))
 
 
@@ -72,6 +79,7 @@ def test_a_mistake_in_a_template_names_its_file_and_rule(rule: str, says: str) -
     ("expr", "says"),
     [
         ("sum by (<< identity >>) (milvus_nonsense)", "milvus_nonsense does not exist in Milvus 2.6.19"),
+        ("sum(rate(milvus_num_node[5m]))", "milvus_num_node is not among the `metrics` that the file lists"),
         ("milvus_proxy_req_count", "is a counter and must be rated"),
         ("sum(up{<< selector >>})", "loses the label namespace of the deployment's identity"),
         ("sum by (<< identity >>) (rate(milvus_proxy_sq_latency_sum{<< selector >>}[5m]))", "yields ms/s, not ms"),
@@ -90,7 +98,7 @@ def test_a_rule_that_the_type_checker_refuses_fails_the_build_with_its_place(
     monkeypatch.setattr(templates, "load", lambda: library)
     with pytest.raises(TemplateError) as error:
         default_rules("2.6.19")
-    assert str(error.value).startswith("x.yaml:4: a: ")
+    assert str(error.value).startswith("x.yaml:5: a: ")
     assert says in str(error.value)
 
 

@@ -12,7 +12,7 @@ carries `unsure` with the reason.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
@@ -93,11 +93,7 @@ class Release:
 
     def series(self, name: str) -> tuple[Metric, str] | None:
         """The family that a series name belongs to, and which part of it: `_bucket`, `_sum`, `_count` or ``."""
-        for part in _PARTS:
-            if name.endswith(part) and (metric := self.metric(name.removesuffix(part))) and metric.type == "histogram":
-                return metric, part
-        metric = self.metric(name)
-        return (metric, "") if metric and metric.type != "histogram" else None
+        return _series(name, self.metric)
 
     def _metric(self, name: str) -> Metric | None:
         state: dict[str, Any] | None = None
@@ -122,6 +118,58 @@ class Release:
             values={label: tuple(values) for label, values in (state.get("values") or {}).items()},
             fed=state.get("fed") is not False,
         )
+
+
+# Stands for the name of a release in what is said of all releases that have one view.
+THIS_RELEASE = "{release}"
+
+
+class Unlisted(LookupError):
+    """Rules look at a metric that they do not list."""
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """What rules that read a few metrics only can know of a release.
+
+    Releases that agree in these metrics have one view: most rules are the same for a dozen patch releases in a row,
+    and are compiled once for all of them.
+    """
+
+    _known: Mapping[str, Metric | None] = field(repr=False)
+    name: str = THIS_RELEASE
+
+    def metric(self, name: str) -> Metric | None:
+        """As of a release. Raises Unlisted."""
+        if not any(name in (family, *(family + part for part in _PARTS)) for family in self._known):
+            raise Unlisted(f"{name} is not among the `metrics` that the file lists")
+        return self._known.get(name)
+
+    def series(self, name: str) -> tuple[Metric, str] | None:
+        """As of a release. Raises Unlisted."""
+        self.metric(name)
+        return _series(name, self._known.get)
+
+
+@cache
+def view(release: Release, metrics: frozenset[str]) -> View:
+    """The view of a release by rules that read these metrics."""
+    known = {metric: release.metric(metric) for metric in sorted(metrics)}
+    return _views().setdefault(repr(known), View(known))
+
+
+@cache
+def _views() -> dict[str, View]:
+    return {}
+
+
+def _series(name: str, metric_of: Callable[[str], Metric | None]) -> tuple[Metric, str] | None:
+    for part in _PARTS:
+        family = name.removesuffix(part)
+        if family != name and (metric := metric_of(family)) and metric.type == "histogram":
+            return metric, part
+    metric = metric_of(name)
+    return (metric, "") if metric and metric.type != "histogram" else None
 
 
 @cache

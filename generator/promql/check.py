@@ -16,11 +16,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from generator.buckets import pattern, spellings
-from generator.catalog import Metric, Release, first_with
+from generator.catalog import Metric, Release, View, first_with
 
 if TYPE_CHECKING:
     import promql_parser
@@ -97,11 +97,11 @@ def unit_text(unit: Unit) -> str:
 class Checker:
     """Checks expressions against one release, for deployments that are named by `target_labels`."""
 
-    def __init__(self, release: Release, target_labels: Iterable[str]) -> None:
+    def __init__(self, release: Release | View, target_labels: Iterable[str]) -> None:
         self.release = release
         self.target_labels = frozenset(target_labels) | {"job", "instance"}
         self._plans: dict[str, _Plan] = {}
-        self._value_problem = cache(self._find_value_problem)
+        self._value_problem = lru_cache(maxsize=4096)(self._find_value_problem)
 
     def check(self, expression: str, records: Mapping[str, Quantity]) -> Checked:
         """Checks one expression that may read the recorded series `records` (by name, with their types)."""
@@ -150,7 +150,7 @@ class Checker:
         shown = f"{series}{{{label}{op}{literal}}}"
         if "~" in op and (problem := regex_problem(value)):
             return f"{shown}: {problem}"
-        found = self.release.series(series)
+        found = _exposed(self.release, series)
         if found is None or op.startswith("!"):
             return ""
         metric, part = found
@@ -168,6 +168,11 @@ class Checker:
 
 _BLANK = '"§"'
 _ONE_BUCKET = "one bucket"  # not an operator: asks that a pattern on `le` selects a single bucket
+
+
+def _exposed(release: Release | View, name: str) -> tuple[Metric, str] | None:
+    """The metric of a series that Milvus exposes, and which part of it; None for a series of Prometheus' own."""
+    return None if ":" in name or name == "up" else release.series(name)
 
 
 def _shape(expression: str) -> tuple[str, list[str]]:
@@ -203,6 +208,7 @@ def _unquoted(literal: str) -> str:
     return re.sub(r"\\(.)", lambda found: "\n" if found[1] == "n" else found[1], literal[1:-1])
 
 
+@lru_cache(maxsize=4096)
 def regex_problem(text: str) -> str:
     """Why a regular expression is not accepted: Prometheus (RE2) and promql-parser must read it alike.
 
@@ -241,7 +247,7 @@ def _bucket_problem(shown: str, value: str, op: str, matches: Callable[[str], bo
 class _Walk:
     """One pass over a tree. Methods return the type of a part; None where it has none that is known."""
 
-    def __init__(self, release: Release, target_labels: frozenset[str], records: Mapping[str, Quantity]) -> None:
+    def __init__(self, release: Release | View, target_labels: frozenset[str], records: Mapping[str, Quantity]) -> None:
         self.release, self.target_labels, self.records = release, target_labels, records
         self.violations: list[str] = []
         self.literals: list[tuple[int, str, str, str]] = []
@@ -293,7 +299,7 @@ class _Walk:
             self.literals.append((int(each.value[1:]), name, each.name, op))
         if not found:
             return None
-        family = self.release.series(name)
+        family = _exposed(self.release, name)
         if family and family[1] in ("_bucket", "_sum", "_count"):
             for label in family[0].buckets_of_value:
                 if label not in fixed:
