@@ -7,6 +7,7 @@ find full windows, in the part of the database (its head) that they would find t
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import queue
@@ -131,7 +132,9 @@ class Target:
                 self.send_header("Content-Type", "text/plain; version=0.0.4")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body)
+                # On a busy machine Prometheus may give up on a scrape; it misses a step then, and that is all.
+                with contextlib.suppress(ConnectionError):
+                    self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
                 """Keeps the terminal clean."""

@@ -83,6 +83,8 @@ def test_every_module_says_what_it_is_for() -> None:
 
 
 def test_no_file_names_the_address_of_a_package_registry() -> None:
+    if not shutil.which("git") or not (ROOT / ".git").exists():
+        pytest.skip("no git checkout: which files belong to the project is not known")
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     registries = re.compile(r"pypi\.org|pythonhosted|registry\.npmjs|proxy\.golang|deb\.debian\.org", re.IGNORECASE)
     for name in listed:
