@@ -245,9 +245,8 @@ def explain(profile: Path, alert: str | None) -> int:
         for rule in built.rule_set.rules:
             if rule.name == alert:
                 click.echo("\n".join(words.alert(rule, built.rule_set)))
-        for text in words.remarks(built.rule_set):
-            if text.startswith(f"{alert} "):
-                click.echo(text)
+        for text in words.remarks(built.rule_set, alert):
+            click.echo(text)
     return 0
 
 

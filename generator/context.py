@@ -24,18 +24,10 @@ from generator.thresholds import PlacedScope, Scope, SlowQueries, Tier, identity
 from generator.units import Duration, Factor, Rate, Share, plain
 
 RATE_LIMITED = "milvus_proxy_rate_limit_req_count"
-_REQUESTS = "milvus_proxy_req_count"
+REQUESTS = "milvus_proxy_req_count"
 
 # Scenarios on shares count in this many requests, so that even a small step of the share is a whole number of them.
 _MANY = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Limited:
-    """The counter of requests that met the rate limiter, and the status of one that was rejected."""
-
-    metric: str
-    rejected: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,13 +55,22 @@ class Milvus:
     @cached_property
     def failed_status(self) -> str:
         """The status of a request that failed."""
-        return self._status(_REQUESTS, "fail") or "fail"
+        return self._status(REQUESTS, "fail") or "fail"
 
     @cached_property
-    def limited(self) -> Limited:
-        """Where rejected requests are counted."""
-        status = self._status(_REQUESTS, "rejected")
-        return Limited(_REQUESTS, status) if status else Limited(RATE_LIMITED, "fail")
+    def counts_abandoned(self) -> bool:
+        """Whether requests that were not enqueued have a status of their own."""
+        return bool(self._status(REQUESTS, "abandon"))
+
+    @cached_property
+    def tells_cause(self) -> bool:
+        """Whether failures say who caused them, in a label of their own."""
+        metric = self.release.metric(REQUESTS)
+        return metric is not None and "cause" in metric.labels
+
+    def rejected_status(self, part: Mapping[str, str]) -> str:
+        """The status of a request that the part of the proxy rejected."""
+        return self._status(part["metric"], part["rejected"])
 
     def _status(self, metric: str, kind: str) -> str:
         """The first value of `status` that is of this kind: `fail` itself, or one that starts with `fail_`."""
@@ -90,8 +91,8 @@ class Milvus:
 class Setting:
     """What every template can refer to, beside what it binds itself. Profiles that agree in all of it share it.
 
-    `deployment` is the profile's selector, `selector` that as matchers, `identity` the labels that name a deployment;
-    `first` is the first latency scope.
+    `deployment` is the profile's selector, `selector` that as matchers, `identity` the labels that name a deployment,
+    `open_labels` those of them that the selector does not fix to one value.
     """
 
     library: Library
@@ -102,7 +103,7 @@ class Setting:
     selector: str
     identity: str
     identity_and_job: str
-    one_deployment: bool
+    open_labels: tuple[str, ...]
     where: str
     window: Duration
     operations: tuple[str, ...]
@@ -175,7 +176,7 @@ def _shared_setting(
         selector=", ".join(matcher(label, values) for label, values in selector),
         identity=names,
         identity_and_job=names if "job" in identity else f"{names}, job",
-        one_deployment=set(identity) <= fixed,
+        open_labels=tuple(label for label in identity if label not in fixed),
         where=identity_in_words(identity),
         window=window,
         operations=operations,
@@ -270,6 +271,61 @@ def anonymous(alerts: Mapping[str, AlertSettings], names: Names) -> dict[str, Al
         else settings
         for alert, settings in alerts.items()
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Deployments:
+    """Some of the deployments of a profile; none where the profile does not name them one by one.
+
+    `label` tells the rules of several such lists apart; it is empty when there is one.
+    """
+
+    each: tuple[Selector, ...]
+    label: str
+
+    @property
+    def selectors(self) -> tuple[str, ...]:
+        """Each deployment as matchers."""
+        return tuple(", ".join(matcher(label, values) for label, values in selector) for selector in self.each)
+
+    @property
+    def sample(self) -> dict[str, str]:
+        """The labels of the first deployment, for tests."""
+        return {label: values[0] for selector in self.each[:1] for label, values in selector}
+
+    @property
+    def others(self) -> tuple[dict[str, str], ...]:
+        """The labels of the other deployments, for tests."""
+        return tuple({label: values[0] for label, values in selector} for selector in self.each[1:])
+
+
+# An expression with a term for each deployment stays readable, and far from the limits of any parser.
+_DEPLOYMENTS_PER_RULE = 100
+
+
+def expected(profile: Profile, setting: Setting) -> tuple[Deployments, ...]:
+    """The deployments that a profile names one by one, and so can miss when they were never there."""
+    known = [selector for _, selector in profile.deployments] or [setting.deployment]
+    single = [each for selector in known for each in _single(selector, profile.identity)]
+    parts = [single[start : start + _DEPLOYMENTS_PER_RULE] for start in range(0, len(single), _DEPLOYMENTS_PER_RULE)]
+    if not parts:
+        return (Deployments((), ""),)
+    return tuple(
+        Deployments(tuple(part), f"deployments {number}" if len(parts) > 1 else "")
+        for number, part in enumerate(parts, 1)
+    )
+
+
+def _single(selector: Selector, identity: tuple[str, ...]) -> list[Selector]:
+    """The selector once for each of its deployments; nothing where it does not say which there are.
+
+    Of two labels with several values each, not every combination need exist.
+    """
+    several = [label for label, values in selector if len(values) > 1]
+    if not set(identity) <= {label for label, _ in selector} or len(several) > 1 or not set(several) <= set(identity):
+        return []
+    values = dict(selector)[several[0]] if several else ("",)
+    return [tuple((label, (value,) if label in several else given) for label, given in selector) for value in values]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+from generator import conventions
 from generator.profile import Profile
 from generator.rules import Remark, Rule, RuleSet
-from generator.thresholds import PlacedScope
+from generator.thresholds import PlacedScope, listed
 from generator.units import plain
 
 
@@ -14,7 +15,8 @@ def summary(profile: Profile, rule_set: RuleSet) -> Iterator[str]:
     """The build report of one profile: a line, and below it whatever is not as plain as the profile says."""
     alerts = sum(rule.is_alert for rule in rule_set.rules)
     records = len(rule_set.rules) - alerts
-    deployments = f", {len(profile.deployments)} deployments" if profile.deployments else ""
+    count = len(profile.deployments)
+    deployments = f", {count} deployment{'s' if count > 1 else ''}" if count else ""
     yield f"{profile.name}: Milvus {rule_set.release.name}{deployments}, {records} recorded series, {alerts} alerts"
     if rule_set.release.unsure:
         yield f"  the catalog's facts on {rule_set.release.name} are not certain: {rule_set.release.unsure}"
@@ -23,9 +25,15 @@ def summary(profile: Profile, rule_set: RuleSet) -> Iterator[str]:
     yield from (f"  {text}" for text in remarks(rule_set))
 
 
-def remarks(rule_set: RuleSet) -> Iterator[str]:
-    """What was left out or replaced, and why."""
-    yield from map(_remark, rule_set.remarks)
+def remarks(rule_set: RuleSet, rule: str = "") -> Iterator[str]:
+    """What was left out or replaced (of one rule), and why; rules with the same fate in one line."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for remark in rule_set.remarks:
+        if rule and remark.rule.partition("{")[0] != rule:
+            continue
+        alike.setdefault((remark.instead, remark.why), []).append(remark.rule)
+    for (instead, why), rules in alike.items():
+        yield f"{listed(tuple(rules))} {'is' if len(rules) == 1 else 'are'} {instead or 'left out'}: {why}"
 
 
 def _remark(remark: Remark) -> str:
@@ -33,7 +41,7 @@ def _remark(remark: Remark) -> str:
 
 
 def changes(before: RuleSet, after: RuleSet) -> Iterator[str]:
-    """What differs between two rule sets of one profile: where thresholds are measured, what is left out."""
+    """What differs between two rule sets of one profile: thresholds, what is left out, every other rule."""
     old, new = (["; ".join(_measured(placed)) for placed in rule_set.scopes] for rule_set in (before, after))
     yield from (f"- {line}" for line in old if line not in new)
     yield from (f"+ {line}" for line in new if line not in old)
@@ -41,6 +49,30 @@ def changes(before: RuleSet, after: RuleSet) -> Iterator[str]:
     left = {(remark.rule, remark.instead) for remark in after.remarks}
     yield from (f"- {_remark(remark)}" for remark in before.remarks if (remark.rule, remark.instead) not in left)
     yield from (f"+ {_remark(remark)}" for remark in after.remarks if (remark.rule, remark.instead) not in kept)
+    rules, now = _texts(before), _texts(after)
+    for name in dict.fromkeys([*rules, *now]):
+        if name in rules and name in now and rules[name] != now[name]:
+            parts = [part for part in ("expr", "annotations") if rules[name][part] != now[name][part]]
+            yield f"~ {name}: other {' and '.join(parts)}"
+
+
+def _texts(rule_set: RuleSet) -> dict[str, dict[str, object]]:
+    """Expression and annotations of every rule, by its name and labels."""
+    put_back = rule_set.names.put_back
+    return {
+        rule.name + _telling(rule, put_back): {
+            "expr": put_back(rule.expr),
+            "annotations": [put_back(text) for _, text in rule.annotations],
+        }
+        for rule in rule_set.rules
+    }
+
+
+def _telling(rule: Rule, put_back: Callable[[str], str]) -> str:
+    """The labels that tell a rule from others of its name, as a selector."""
+    labels = (conventions.PART, conventions.SCOPE, *(() if rule.is_alert else (conventions.TIER, conventions.PHASE)))
+    pairs = [f'{label}="{put_back(text)}"' for label, text in rule.labels if label in labels]
+    return f"{{{', '.join(pairs)}}}" if pairs else ""
 
 
 def _measured(placed: PlacedScope) -> Iterator[str]:

@@ -60,8 +60,8 @@ def merge(fleet: str, deployments: Sequence[Profile], compile_profile: Compile) 
                 wrong = f"{len(part)} deployments with the same rules need {len(pieces)} rule sets"
                 right = f"one selector for all of them might match {_in_words(conflict.selector)} too"
                 findings.append(replace(part[0].document.finding(("selector",), wrong, right), severity="note"))
-            for piece in pieces:
-                merged = _merged(fleet, piece)
+            for shared, piece in pieces:
+                merged = _merged(fleet, piece, shared)
                 if merged.name in sets:
                     merged = replace(merged, name=f"{merged.name}-{_hash(repr(merged.selector))}")
                 sets[merged.name] = merged
@@ -132,17 +132,20 @@ def _parts(members: list[Profile]) -> Iterable[list[Profile]]:
     return parts.values()
 
 
-def _apart(part: list[Profile], others: list[Profile]) -> tuple[list[list[Profile]], Profile | None]:
-    """The part as it is, or split until no piece matches another deployment, which is named then."""
+def _apart(part: list[Profile], others: list[Profile]) -> tuple[list[tuple[Selector, list[Profile]]], Profile | None]:
+    """The part as it is, or split until no piece matches another deployment, which is named then.
+
+    Each piece comes with the labels that its members share and the other pieces do not have.
+    """
     conflict = _also_matched(part, others)
     if conflict is None:
-        return [part], None
+        return [((), part)], None
     # Pieces that differ in a single label select exactly their members.
     free = max((label for label, _ in part[0].selector), key=lambda label: len({dict(p.selector)[label] for p in part}))
-    pieces: dict[object, list[Profile]] = {}
+    pieces: dict[Selector, list[Profile]] = {}
     for member in part:
         pieces.setdefault(tuple(sorted(pair for pair in member.selector if pair[0] != free)), []).append(member)
-    return list(pieces.values()), conflict
+    return list(pieces.items()), conflict
 
 
 def _also_matched(part: list[Profile], others: list[Profile]) -> Profile | None:
@@ -164,11 +167,17 @@ def _union(part: list[Profile]) -> Selector:
     return tuple((label, tuple(sorted(texts))) for label, texts in values.items())
 
 
-def _merged(fleet: str, part: list[Profile]) -> Profile:
+def _merged(fleet: str, part: list[Profile], shared: Selector) -> Profile:
+    """One profile for all of the part; `shared` are labels by which it was split from others with the same rules.
+
+    Its name is part of every series and alert, so it should not change when other deployments come and go.
+    """
     order = {name: index for index, name in enumerate(catalog.releases())}
     newest = max(part, key=lambda profile: order[profile.milvus])
     overrides = min(profile.overrides for profile in part)
-    name = "-".join([fleet, newest.milvus.replace(".", "-"), *([overrides[:6]] if overrides else [])])
+    fixed = sorted({pair for pair in part[0].selector if pair[0] not in newest.identity} | set(shared))
+    suffixes = [overrides[:6], _hash(repr(fixed)) if fixed else ""]
+    name = "-".join([fleet, newest.milvus.replace(".", "-"), *filter(None, suffixes)])
     deployments = tuple(sorted((profile.milvus, tuple(sorted(profile.selector))) for profile in part))
     return replace(
         newest,

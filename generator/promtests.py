@@ -260,7 +260,7 @@ def _case(rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Label
     story = _Story.of(rule, scenario, stage)
     series: list[tuple[str, str]] = []
     feeds = set()
-    for stimulus in scenario["given"]:
+    for stimulus in _unfolded(scenario["given"], rule):
         name, made = _series(rule, stimulus, story, stage, samples, spelling or 0)
         series += made
         feeds.add(name)
@@ -271,6 +271,16 @@ def _case(rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Label
     name = f"{rule.name}: {scenario['name']}{'' if spelling is None else _SPELLED[spelling]}"
     steps = story.calm + story.breach + story.recovery
     return Case(name, tuple(series), alerts, checks, frozenset(feeds), steps)
+
+
+def _unfolded(given: Iterable[Mapping[str, Any]], rule: Rule) -> Iterator[Mapping[str, Any]]:
+    """The entries of `given`, those with `for_each` once for each set of labels that it names."""
+    for stimulus in given:
+        if "for_each" not in stimulus:
+            yield stimulus
+            continue
+        for labels in lookup(stimulus["for_each"], rule.bindings):
+            yield {**stimulus, "labels": {**stimulus.get("labels", {}), **labels}}
 
 
 def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> SampleCheck:

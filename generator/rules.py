@@ -13,7 +13,7 @@ import jinja2
 
 from generator import catalog, conventions
 from generator.catalog import Release, Unlisted, View
-from generator.context import AlertContext, ScopeView, Setting, anonymous, settings_of
+from generator.context import AlertContext, ScopeView, Setting, anonymous, expected, settings_of
 from generator.findings import Finding, has_errors
 from generator.names import Names
 from generator.profile import AlertSettings, Profile, Selector
@@ -120,7 +120,12 @@ def compile_profile(profile: Profile, library: Library) -> RuleSet | tuple[Findi
     settings = settings_of(profile, release, library, names)
     alerts = anonymous(profile.alerts, names)
     scopes = [ScopeView.of(scope, names) for scope in placed.scopes]
-    lists = {"scopes": scopes, "sources": placed.sources, "first": scopes[0]}
+    lists = {
+        "scopes": scopes,
+        "sources": placed.sources,
+        "first": scopes[0],
+        "expected": expected(profile, settings[0]),
+    }
     groups = []
     for topic, setting in zip(library.topics, settings, strict=True):
         plan = tuple([(rule, rule.bindings(lists), alerts.get(rule.name)) for rule in topic.rules])
@@ -182,19 +187,20 @@ def _rendered(template: RuleTemplate, setting: Setting, bindings: Bindings) -> t
         variant, reasons = _variant(template, setting, context)
         why = "; ".join(dict.fromkeys(reasons))
         if variant is None:
-            return None, Remark(_public_name(template), "", why)
+            return None, Remark(_public_name(template, bindings), "", why)
         parts = variant.body.render(context)
     except (jinja2.TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         raise template.error(error) from error
     expr = _tidy(str(parts["expr"]))
     reads = tuple(dict.fromkeys(_RECORDED.findall(expr)))
     body = _Body(setting, template, variant, dict(bindings), parts, expr, reads)
-    return body, Remark(_public_name(template), variant.name, why) if why else None
+    return body, Remark(_public_name(template, bindings), variant.name, why) if why else None
 
 
-def _public_name(template: RuleTemplate) -> str:
-    """What a rule is called in what was built."""
-    return template.metric or template.name
+def _public_name(template: RuleTemplate, bindings: Bindings) -> str:
+    """What a rule is called in what was built, with what tells it from the others of its template."""
+    parts = [f'{label}="{value["name"]}"' for label, value in bindings if isinstance(value, dict)]
+    return (template.metric or template.name) + (f"{{{', '.join(parts)}}}" if parts else "")
 
 
 def _variant(template: RuleTemplate, setting: Setting, context: Mapping[str, Any]) -> tuple[Variant | None, list[str]]:
@@ -245,7 +251,7 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
         condition=_line(parts["condition"]),
         template=template,
         variant=body.variant.name,
-        bindings=body.bindings,
+        bindings={**body.bindings, "milvus": setting.milvus},
         scenarios=tuple(parts.get("scenarios", ())),
         result=result,
         recorded=Quantity(result.unit, frozenset(result.labels | labels.keys()), le_unit=result.le_unit),

@@ -29,6 +29,7 @@ class Scope:
     (and collections) apart; `and_matching`, with a leading comma, are matchers for recorded series, beside the
     profile. `where` names the deployment in annotations. `label` tells the rules of several scopes of one profile
     apart (promtool takes rules with equal names and labels for duplicates); it is empty when there is one scope.
+    `others` is true for the collections that have no scope of their own, where some have.
     """
 
     level: Literal["deployment", "collection"]
@@ -38,6 +39,7 @@ class Scope:
     and_matching: str
     operations: tuple[str, ...]
     collections: tuple[str, ...]
+    others: bool
     where: str
     label: str
 
@@ -49,6 +51,8 @@ class Scope:
     @property
     def in_words(self) -> str:
         operations = listed(self.operations) + " requests"
+        if self.others:
+            return f"{operations} to other collections"
         return operations + (f" to {listed(self.collections)}" if self.collections else "")
 
     @property
@@ -83,8 +87,8 @@ class SlowQueries:
     def in_words(self) -> str:
         if self.measured:
             return f"take longer than {self.span} ({self.measured.in_words})"
-        per = ", divided by the number of query vectors," if self.per_query_vector else ""
-        return f"take{per} longer than {self.span} (counted by Milvus)"
+        per = "; searches: per query vector" if self.per_query_vector else ""
+        return f"take longer than {self.span} (counted by Milvus{per})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +207,8 @@ class _Placing:
         if self.collections:
             matching.append(matcher("collection_name", self.collections, negated=not collections))
         where = identity_in_words(self.profile.identity)
+        if self.collections and not collections:
+            where = f"the other collections of {where}"
         label = "+".join(operations)
         if collections:
             label += f" of {collections[0]}" + (f" and {len(collections) - 1} more" if collections[1:] else "")
@@ -214,6 +220,7 @@ class _Placing:
             and_matching="".join(f", {each}" for each in also),
             operations=operations,
             collections=collections,
+            others=bool(self.collections) and not collections,
             where=f"collection {{{{ $labels.collection_name }}}} of {where}" if collections else where,
             label=label,
         )
@@ -265,7 +272,7 @@ class _Placing:
         name = f"Milvus {self.release.name}"
         if metric is None or not metric.fed:
             return False, False, f"Milvus {THIS_RELEASE} has no {SLOW_QUERIES}"
-        if scope.collection:
+        if self.collections:
             return False, False, f"{SLOW_QUERIES} has no label for the collection"
         if counter.compared is None:
             return False, False, f"what {SLOW_QUERIES} counts in {counter.since} is not known: {counter.why}"

@@ -168,7 +168,7 @@ def test_without_an_exchange_in_the_file_system_the_result_is_the_same(
     assert thresher("build", "prod.yaml", "other.yaml").exit_code == 0
     assert thresher("build", "prod.yaml", "other.yaml", "--check").exit_code == 0
     assert Path("out/prod/mine.txt").exists()
-    assert b"take longer than 2s" in Path("out/prod/rules/prod.rules.yaml").read_bytes()
+    assert b"slower than 2s" in Path("out/prod/rules/prod.rules.yaml").read_bytes()
     assert sorted(os.listdir()) == ["other.yaml", "out", "prod.yaml"]
 
 

@@ -69,7 +69,10 @@ def test_the_slow_query_counter_is_read_only_where_it_counts_what_the_profile_as
 
 def test_a_counter_that_compares_per_query_vector_says_so(compiled: Compile) -> None:
     rules = compiled(milvus='"2.6.19"', server_slow_query_span="5s")
-    assert "divided by the number of query vectors" in rules.named("MilvusSlowQueries")["annotations"]["description"]
+    assert (
+        "counted by Milvus; searches: per query vector"
+        in rules.named("MilvusSlowQueries")["annotations"]["description"]
+    )
     rules = compiled(milvus='"2.5.4"')
     assert "query vectors" not in rules.named("MilvusSlowQueries")["annotations"]["description"]
 
@@ -86,30 +89,41 @@ def test_failures_are_counted_under_every_name_that_they_have_had(compiled: Comp
     matcher = re.search(r'status=~"([^"]+)"', expr)
     assert matcher
     status = catalog.release(milvus).metric("milvus_proxy_req_count").values["status"]  # type: ignore[union-attr]
-    failures = [value for value in status if value.startswith("fail")]
+    failures = [value for value in status if value.startswith("fail") or value == "abandon"]
     assert failures
     assert all(re.fullmatch(matcher[1], value) for value in failures)
     assert not any(re.fullmatch(matcher[1], value) for value in status if value not in failures)
 
 
+@pytest.mark.parametrize(("milvus", "there"), [("2.6.19", False), ("3.0-beta", False), ("3.0.0", True)])
+def test_what_clients_cancel_is_no_failure(compiled: Compile, milvus: str, there: bool) -> None:
+    assert ('cause!="cancel"' in compiled(milvus=f'"{milvus}"').named("milvus_searches_failed")["expr"]) is there
+
+
 @pytest.mark.parametrize(
-    ("milvus", "metric"),
+    ("milvus", "parts"),
     [
-        ("2.3.5", None),
-        ("2.3.6", "milvus_proxy_rate_limit_req_count"),
-        ("2.6.0", "milvus_proxy_rate_limit_req_count"),
-        ("2.6.1", "milvus_proxy_req_count"),
-        ("2.6.19", "milvus_proxy_req_count"),
+        ("2.3.5", set()),
+        ("2.3.6", {"limiter"}),
+        ("2.6.0", {"limiter"}),
+        ("2.6.1", {"limiter", "proxy"}),
+        ("2.6.19", {"limiter", "proxy"}),
+        ("3.0.0", {"limiter", "proxy"}),
     ],
 )
-def test_rejections_are_read_where_the_release_counts_them(compiled: Compile, milvus: str, metric: str | None) -> None:
+def test_rejections_by_the_rate_limiter_are_told_from_those_before_it(
+    compiled: Compile, milvus: str, parts: set[str]
+) -> None:
     rules = compiled(milvus=f'"{milvus}"')
-    if metric is None:
-        assert "MilvusRequestsRejected" not in rules.names()
-        left_out = {each["rule"]: each["why"] for each in rules.manifest["left_out"]}
-        assert "first in 2.3.6" in left_out["MilvusRequestsRejected"]
-    else:
-        assert metric in rules.named("milvus_searches_rejected")["expr"]
+    alerts = [rule for rule in rules.rules if rule.get("alert") == "MilvusRequestsRejected"]
+    assert {alert["labels"]["part"] for alert in alerts} == parts
+    for part, metric in (("limiter", "milvus_proxy_rate_limit_req_count"), ("proxy", "milvus_proxy_req_count")):
+        if part in parts:
+            assert metric in rules.named("milvus_searches_rejected", part=part)["expr"]
+            assert f'part="{part}"' in rules.named("MilvusRequestsRejected", part=part)["expr"]
+    left_out = {each["rule"]: each["why"] for each in rules.manifest["left_out"]}
+    if not parts:
+        assert "first in 2.3.6" in left_out['MilvusRequestsRejected{part="limiter"}']
 
 
 @pytest.mark.parametrize(
@@ -154,7 +168,7 @@ def test_without_any_measure_of_the_core_the_rules_are_left_out_with_the_reason(
     left_out = {each["rule"]: each["why"] for each in rules.manifest["left_out"]}
     assert (
         "knowhere_search_latency_count does not exist in Milvus 2.3.0 (first in 2.3.1)"
-        in left_out["milvus_search_core_milliseconds"]
+        in left_out['milvus_search_core_milliseconds{part="vector_search"}']
     )
 
 
@@ -162,8 +176,10 @@ def test_without_any_measure_of_the_core_the_rules_are_left_out_with_the_reason(
 def test_every_release_compiles_with_every_alert_but_those_it_cannot_support(milvus: str) -> None:
     rule_set = default_rules(milvus)
     missing = {remark.rule for remark in rule_set.remarks if not remark.instead and remark.rule.startswith("Milvus")}
-    no_rejections = milvus in ("2.3.0", "2.3.1", "2.3.2", "2.3.3", "2.3.4", "2.3.5")
-    assert missing == ({"MilvusRequestsRejected"} if no_rejections else set())
+    no_limiter = milvus in ("2.3.0", "2.3.1", "2.3.2", "2.3.3", "2.3.4", "2.3.5")
+    no_rejections = milvus == "2.6.0" or milvus.startswith(("2.3.", "2.4.", "2.5."))
+    expected = {"limiter": no_limiter, "proxy": no_rejections}
+    assert missing == {f'MilvusRequestsRejected{{part="{part}"}}' for part, gone in expected.items() if gone}
 
 
 def test_every_alert_carries_what_routes_and_explains_it(compiled: Compile) -> None:
@@ -298,8 +314,35 @@ def test_many_deployments_behind_one_selector_are_told_apart(compiled: Compile) 
     for rule in rules.rules:
         if "alert" in rule and rule["alert"] != "MilvusMetricsAbsent":
             assert "{{ $labels.instance_of }}" in rule["annotations"]["description"]
-    assert "present_over_time" in rules.named("MilvusMetricsAbsent")["expr"]
+    absent = rules.named("MilvusMetricsAbsent")["expr"]
+    assert "present_over_time" in absent
+    assert 'label_replace(absent(milvus_num_node{namespace="vectors"}), "instance_of", "unknown", "", "")' in absent
     assert "present_over_time" not in compiled().named("MilvusMetricsAbsent")["expr"]
+
+
+def test_deployments_that_the_profile_names_are_missed_one_by_one(compiled: Compile) -> None:
+    listed = compiled(selector="{namespace: [a, b], job: milvus}", identity="[namespace]").named("MilvusMetricsAbsent")
+    assert listed["expr"] == (
+        'sum by (namespace) (absent(milvus_num_node{namespace="a", job="milvus"}))\n'
+        'or sum by (namespace) (absent(milvus_num_node{namespace="b", job="milvus"}))'
+    )
+    any_of = compiled(selector="{cluster: [x, y], namespace: [a, b]}", identity="[cluster, namespace]")
+    assert "present_over_time" in any_of.named("MilvusMetricsAbsent")["expr"]
+
+
+def test_many_deployments_are_watched_by_several_rules(compiled: Compile) -> None:
+    names = ", ".join(f"n{number}" for number in range(220))
+    rules = compiled(selector=f"{{namespace: [{names}]}}", identity="[namespace]").rules
+    alerts = [rule for rule in rules if rule.get("alert") == "MilvusMetricsAbsent"]
+    assert [alert["expr"].count("absent(") for alert in alerts] == [100, 100, 20]
+    assert [alert["labels"]["scope"] for alert in alerts] == ["deployments 1", "deployments 2", "deployments 3"]
+
+
+def test_with_thresholds_per_collection_the_counter_without_collections_is_not_read(compiled: Compile) -> None:
+    rules = compiled(milvus='"2.5.4"', collections="{nightly: {thresholds: {slow: 2s}}}")
+    assert not any("milvus_proxy_slow_query_count" in rule["expr"] for rule in rules.rules)
+    others = rules.named("MilvusSearchLatencySlow", scope="search+query+hybrid_search")
+    assert "requests to the other collections of namespace" in others["annotations"]["description"]
 
 
 def test_a_list_in_the_selector_matches_each_of_its_values_literally(compiled: Compile) -> None:

@@ -37,6 +37,7 @@ _ANY_OTHER = "*"  # labels of the target that Thresher does not know
 _STRING = re.compile(r'("(?:[^"\\\n]|\\.)*")')
 _NUMBER = re.compile(r"(?<![\w:.])(?!1000(?:000)?(?![\w.]))\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?![\w:.])")
 _UNSAFE = re.compile(r"[`'#]")
+_DURATION = r"(?:\d{1,4}(?:ms|[smhdw]))+"
 _REGEX = re.compile(r"(?:[\w :/@%,;<>=!~&#`\"'-]|\\[.+*?()\[\]{}|^$\\]|\.[*+?]?|\||\(|\)\??)*")
 _TO_SMALLER = {"us": "ms", "ms": "s"}
 
@@ -188,9 +189,11 @@ def _shape(expression: str) -> tuple[str, list[str]]:
 
 def _too_much(shape: str) -> str:
     """What keeps an expression from being parsed safely; empty when nothing does."""
-    code = _STRING.sub("", shape)
+    code = _STRING.sub('""', shape)
     if unsafe := _UNSAFE.search(code):
         return f"{unsafe[0]} is not used in rules: strings are double-quoted, comments belong beside the expression"
+    if problem := _unreadable(code):
+        return f"{problem} is not used in rules: not every supported Prometheus reads it"
     depth = deepest = 0
     for char in code:
         depth += (char in "([{") - (char in ")]}")
@@ -201,6 +204,20 @@ def _too_much(shape: str) -> str:
         or len(re.findall(r"[-+*/%^<>]|\b(?:and|or|unless)\b", code)) > MAX_OPERATORS
     ):
         return f"over {MAX_LENGTH} characters, {MAX_DEPTH} levels of nesting or {MAX_OPERATORS} operators"
+    return ""
+
+
+def _unreadable(code: str) -> str:
+    """What promql-parser accepts and some supported Prometheus refuses, in an expression without its strings."""
+    if any(not re.fullmatch(_DURATION, inner) for inner in re.findall(r"\[([^\]]*)\]", code)):
+        return "a range that is not one duration"
+    rest = re.sub(rf"\[[^\]]*\]|\boffset {_DURATION}(?!\w)", "", code)
+    if found := re.search(r"\b(?:offset|fill|fill_left|fill_right|smoothed|anchored)\b|@", rest):
+        return found[0]
+    if found := re.search(r"(?<![\w:.])\d+(?:ms|[smhdwy])\b", rest):
+        return f"{found[0]} as a number"
+    if re.search(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^)]*\"", rest):
+        return "a quoted name of a label"
     return ""
 
 
@@ -287,6 +304,7 @@ class _Walk:
         labels = found.labels if found else frozenset()
         fixed = set()
         le_value = None
+        matched = {each.name for each in node.matchers.matchers}
         for each in node.matchers.matchers:
             op = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}[str(each.op).rsplit(".", 1)[-1]]
             if found and each.name not in labels:
@@ -300,6 +318,8 @@ class _Walk:
         if not found:
             return None
         family = _exposed(self.release, name)
+        if family and "total" in family[0].values.get("status", ()) and "status" not in matched:
+            self.complain(f"{name} has a series for `total` beside the others: select a `status`")
         if family and family[1] in ("_bucket", "_sum", "_count"):
             for label in family[0].buckets_of_value:
                 if label not in fixed:
@@ -377,7 +397,6 @@ class _Walk:
             "resets",
             "present_over_time",
             "count_over_time",
-            "last_over_time",
         ):
             self.complain(f"{call.func.name}() of a counter: rate it first")
         counts = call.func.name in ("changes", "resets", "present_over_time", "count_over_time")
@@ -405,12 +424,19 @@ class _Walk:
 
     def label_replace(self, call: promql_parser.Call) -> Quantity | None:
         quantity = self.vector(call.args[0])
-        target, source = call.args[1].val, call.args[3].val
+        texts = [arg.val for arg in call.args[1:] if type(arg).__name__ == "StringLiteral"]
+        if len(texts) != 4:
+            self.complain("label_replace() takes plain strings")
+            return None
+        target, _, source, regex = texts
         if quantity is None:
             return None
-        if source not in quantity.labels:
+        if not re.fullmatch(r"[a-zA-Z_][a-zA-Z0-9_]*", target):
+            self.complain(f"label_replace() writes `{target}`, which is no name of a label")
+        # With an empty source and pattern it sets the label whatever was there.
+        if source not in quantity.labels and (source or regex):
             self.complain(f"label_replace() reads the label `{source}`, which is not there")
-        if problem := regex_problem(call.args[4].val):
+        if problem := regex_problem(regex):
             self.complain(f"label_replace(): {problem}")
         return replace(quantity, labels=quantity.labels | {target}, fixed=quantity.fixed - {target})
 
@@ -466,7 +492,7 @@ class _Walk:
         if op == "or":
             if left.unit != right.unit:
                 self.complain(f"`or` joins {left.in_words()} with {right.in_words()}")
-            return replace(left, labels=left.labels | right.labels, fixed=left.fixed & right.fixed)
+            return replace(left, labels=left.labels & right.labels, fixed=left.fixed & right.fixed)
         if on is None:
             self._compare_all(op, left, right)
         return left
@@ -516,7 +542,7 @@ _OVER_TIME = ("max", "min", "avg", "sum", "count", "last", "present", "quantile"
 _FUNCTIONS: dict[str, Callable[[_Walk, Any], Quantity | None]] = {
     **dict.fromkeys(("rate", "increase", "irate"), _Walk.rated),
     **dict.fromkeys(("changes", "resets", *(f"{name}_over_time" for name in _OVER_TIME)), _Walk.over_time),
-    **dict.fromkeys(("clamp_min", "clamp_max", "abs"), _Walk.same),
+    **dict.fromkeys(("clamp_min", "clamp_max", "abs", "floor"), _Walk.same),
     "absent": _Walk.absent,
     "histogram_quantile": _Walk.histogram_quantile,
     "label_replace": _Walk.label_replace,
