@@ -205,7 +205,7 @@ def _public_name(template: RuleTemplate, bindings: Bindings) -> str:
 
 def _variant(template: RuleTemplate, setting: Setting, context: Mapping[str, Any]) -> tuple[Variant | None, list[str]]:
     """The first usable variant (None when there is none), and why those before it are not."""
-    checker = _checker(setting.milvus.release, setting.target_labels)
+    checker = _checker(setting.milvus.release, setting.target_labels, None)
     reasons: list[str] = []
     for variant in template.variants:
         missing = [why for each in variant.requires.render(context) if (why := checker.requirement(each))]
@@ -233,7 +233,8 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
     annotations = _annotations(body, alert) if alert else ()
     known = {record: quantity for record, quantity in types if quantity is not None}
     try:
-        checked = _checker(setting.milvus.release, setting.target_labels).check(body.expr, known)
+        selected_by = frozenset(label for label, _ in setting.deployment)
+        checked = _checker(setting.milvus.release, setting.target_labels, selected_by).check(body.expr, known)
     except Unlisted as error:
         raise template.error(error) from error
     result = checked.quantity
@@ -301,8 +302,8 @@ def _note(records: dict[str, Quantity], rule: Rule) -> None:
 
 
 @cache
-def _checker(release: View, target_labels: frozenset[str]) -> Checker:
-    return Checker(release, target_labels)
+def _checker(release: View, target_labels: frozenset[str], selected_by: frozenset[str] | None) -> Checker:
+    return Checker(release, target_labels, selected_by)
 
 
 def _tidy(expr: str) -> str:

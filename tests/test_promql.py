@@ -73,6 +73,10 @@ def test_sound_expressions_have_a_type(checker: Checker, expression: str, unit: 
         ("milvus_proxy_req_count > 5", "is a counter and must be rated"),
         ("sum(milvus_proxy_req_count)", "is a counter and must be rated"),
         ("max_over_time(milvus_proxy_req_count[5m])", "of a counter: rate it first"),
+        ('sum(last_over_time(milvus_proxy_req_count{status="total"}[5m])) > 5', "of a counter: rate it first"),
+        ("rate(milvus_proxy_req_count[5m])", "has a series for `total` beside the others: select a `status`"),
+        ('label_replace(milvus_num_node, ("a"), "b", "c", "d")', "takes plain strings"),
+        ('label_replace(milvus_num_node, "a-b", "", "", "")', "`a-b`, which is no name of a label"),
         ("rate(milvus_num_node[5m])", "of a gauge: only counters are rated"),
         ("sum by (pod) (milvus_num_node)", "groups by `pod`, which is not there"),
         ("histogram_quantile(0.99, sum(rate(milvus_proxy_sq_latency_bucket[5m])))", "needs rated buckets"),
@@ -98,7 +102,18 @@ def test_sound_expressions_have_a_type(checker: Checker, expression: str, unit: 
         ("topk(3, milvus_num_node)", "topk() is not used in rules"),
         ("histogram_fraction(0, 128, milvus_num_node)", "not known to Prometheus 2.42"),
         ('{__name__="milvus_num_node"}', "must name its metric"),
+        (
+            "(sum by (namespace) (milvus_num_node) or sum(milvus_num_node)) > on (namespace) count by (namespace) (up)",
+            "matching on `namespace`, which the left side does not have",
+        ),
         ("milvus_num_node[", "does not parse"),
+        ("max_over_time(milvus_num_node[300])", "a range that is not one duration"),
+        ("max_over_time(milvus_num_node[1000y])", "a range that is not one duration"),
+        ("max_over_time(milvus_num_node[1h:1m])", "a range that is not one duration"),
+        ("milvus_num_node > 100ms", "100ms as a number"),
+        ("milvus_num_node offset -1h", "offset is not used in rules"),
+        ("milvus_num_node @ 1000", "@ is not used in rules"),
+        ('sum by ("namespace") (milvus_num_node)', "a quoted name of a label"),
         ("milvus_num_node # comment", "# is not used in rules"),
         ("milvus_num_node{namespace=`x`}", "` is not used in rules"),
         ('milvus_num_node{namespace=~"(?P<n>x)"}', "regular expressions are limited"),
@@ -109,6 +124,23 @@ def test_sound_expressions_have_a_type(checker: Checker, expression: str, unit: 
 )
 def test_every_kind_of_mistake_is_a_violation(checker: Checker, expression: str, says: str) -> None:
     assert says in "; ".join(checker.check(expression, RECORDS).violations)
+
+
+@pytest.mark.parametrize(
+    ("expression", "missing"),
+    [
+        ("milvus_num_node", "match app, namespace"),
+        ('milvus_num_node{namespace="x", app!="y"}', "match app"),
+        ("max_over_time(deployment:milvus_searches:rate5m[1h])", "match profile"),
+        ('milvus_num_node{namespace=~"x|y", app="z"}', ""),
+        ('deployment:milvus_searches:rate5m{profile="p"}', ""),
+    ],
+)
+def test_a_rule_reads_its_own_deployments_only(expression: str, missing: str) -> None:
+    labels = frozenset({"namespace", "app"})
+    checker = Checker(catalog.release("2.6.19"), labels, selected_by=labels)
+    assert missing in "; ".join(checker.check(expression, RECORDS).violations)
+    assert bool(checker.check(expression, RECORDS).violations) is bool(missing)
 
 
 @pytest.mark.parametrize("expression", ["(" * 10_000 + "1" + ")" * 10_000, " + ".join(["up"] * 5_000), "u" * 30_000])

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from generator import conventions
 from generator.buckets import pattern, spellings
 from generator.catalog import Metric, Release, View, first_with
 
@@ -96,10 +97,17 @@ def unit_text(unit: Unit) -> str:
 
 
 class Checker:
-    """Checks expressions against one release, for deployments that are named by `target_labels`."""
+    """Checks expressions against one release, for deployments that are named by `target_labels`.
 
-    def __init__(self, release: Release | View, target_labels: Iterable[str]) -> None:
+    With `selected_by`, every selector must match these labels, and one of a recorded series the profile: without
+    them a rule would read what belongs to other deployments.
+    """
+
+    def __init__(
+        self, release: Release | View, target_labels: Iterable[str], selected_by: frozenset[str] | None = None
+    ) -> None:
         self.release = release
+        self.selected_by = selected_by
         self.target_labels = frozenset(target_labels) | {"job", "instance"}
         self._plans: dict[str, _Plan] = {}
         self._value_problem = lru_cache(maxsize=4096)(self._find_value_problem)
@@ -125,7 +133,7 @@ class Checker:
         return "; ".join(checked.violations)
 
     def _plan(self, shape: str, records: Mapping[str, Quantity]) -> _Plan:
-        walk = _Walk(self.release, self.target_labels, records)
+        walk = _Walk(self.release, self.target_labels, records, self.selected_by)
         tree = None
         if problem := _too_much(shape):
             walk.violations.append(problem)
@@ -264,8 +272,14 @@ def _bucket_problem(shown: str, value: str, op: str, matches: Callable[[str], bo
 class _Walk:
     """One pass over a tree. Methods return the type of a part; None where it has none that is known."""
 
-    def __init__(self, release: Release | View, target_labels: frozenset[str], records: Mapping[str, Quantity]) -> None:
-        self.release, self.target_labels, self.records = release, target_labels, records
+    def __init__(
+        self,
+        release: Release | View,
+        target_labels: frozenset[str],
+        records: Mapping[str, Quantity],
+        selected_by: frozenset[str] | None,
+    ) -> None:
+        self.release, self.target_labels, self.records, self.selected_by = release, target_labels, records, selected_by
         self.violations: list[str] = []
         self.literals: list[tuple[int, str, str, str]] = []
         self.metrics: set[str] = set()
@@ -315,6 +329,11 @@ class _Walk:
             elif op == "=~" and each.name == "le":
                 le_value = int(each.value[1:])
             self.literals.append((int(each.value[1:]), name, each.name, op))
+        if self.selected_by is not None:
+            positive = {each.name for each in node.matchers.matchers if str(each.op).endswith((".Equal", ".Re"))}
+            wanted = {conventions.PROFILE} if ":" in name else self.selected_by
+            if missing := sorted(wanted - positive):
+                self.complain(f"{name} is also read of other deployments: match {', '.join(missing)}")
         if not found:
             return None
         family = _exposed(self.release, name)
