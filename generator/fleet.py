@@ -84,44 +84,66 @@ def _of_rule(rule: Rule) -> object:
 
 
 def overlaps(deployments: Sequence[Profile]) -> Iterable[Finding]:
-    """Deployments whose selectors match the same series, or may do so for all that the file says."""
-    seen: dict[tuple[tuple[str, str], ...], Profile] = {}
-    by_labels: dict[frozenset[str], list[Profile]] = {}
+    """Deployments whose selectors match the same series, or may do so for all that the file says: one finding each."""
+    kinds: dict[frozenset[str], _Kind] = {}
     for profile in deployments:
-        by_labels.setdefault(frozenset(label for label, _ in profile.selector), []).append(profile)
-        for each in _single(profile.selector):
-            first = seen.setdefault(each, profile)
-            if first is not profile:
-                at = first.document.position(("selector",))
-                wrong = f"selects the same series as the deployment in line {at.line}"
-                yield profile.document.finding(("selector",), wrong, "give each deployment a selector of its own")
-                break
-    kinds = list(by_labels.items())
-    for index, (labels, profiles) in enumerate(kinds):
-        for others, rest in kinds[index + 1 :]:
-            shared = labels & others
-            values = {_values(profile.selector, shared): profile for profile in profiles}
-            for profile in rest:
-                if any(_may_meet(_values(profile.selector, shared), each) for each in values):
-                    wrong = "may select the same series as a deployment that is selected by other labels"
-                    right = f"select all deployments by the same labels: {', '.join(sorted(labels | others))}"
-                    yield profile.document.finding(("selector",), wrong, right)
+        labels = frozenset(label for label, _ in profile.selector)
+        if labels not in kinds and len(kinds) == _MOST_KINDS:
+            wrong = f"deployments are selected by more than {_MOST_KINDS} different sets of labels"
+            yield profile.document.finding(("selector",), wrong, "select all deployments by the same labels")
+            return
+        own = kinds.setdefault(labels, _Kind())
+        if first := own.meeting(profile.selector):
+            at = first.document.position(("selector",))
+            wrong = f"selects the same series as the deployment in line {at.line}"
+            yield profile.document.finding(("selector",), wrong, "give each deployment a selector of its own")
+        elif other := next(
+            (other for other in kinds if other != labels and kinds[other].meeting(profile.selector)), None
+        ):
+            wrong = "may select the same series as a deployment that is selected by other labels"
+            right = f"select all deployments by the same labels: {', '.join(sorted(labels | other))}"
+            yield profile.document.finding(("selector",), wrong, right)
+        own.add(profile)
 
 
-def _single(selector: Selector) -> Iterable[tuple[tuple[str, str], ...]]:
-    """Every combination of single values that the selector matches."""
-    found: list[tuple[tuple[str, str], ...]] = [()]
-    for label, values in sorted(selector):
-        found = [(*each, (label, value)) for each in found for value in values]
-    return found
+_MOST_KINDS = 20
 
 
-def _values(selector: Selector, labels: frozenset[str]) -> tuple[tuple[str, ...], ...]:
-    return tuple(values for label, values in sorted(selector) if label in labels)
+class _Kind:
+    """Deployments that are selected by the same labels, to be found by what they select."""
 
+    def __init__(self) -> None:
+        self._members: list[Profile] = []
+        self._with: dict[tuple[str, str], list[Profile]] = {}
 
-def _may_meet(one: tuple[tuple[str, ...], ...], other: tuple[tuple[str, ...], ...]) -> bool:
-    return all(set(a) & set(b) for a, b in zip(one, other, strict=True))
+    def add(self, profile: Profile) -> None:
+        self._members.append(profile)
+        for label, values in profile.selector:
+            for value in values:
+                self._with.setdefault((label, value), []).append(profile)
+
+    def meeting(self, selector: Selector) -> Profile | None:
+        """A member that may select a series which the selector selects too: each label of both has a value of both."""
+        if not self._members:
+            return None
+        shared = {label for label, _ in self._members[0].selector}
+        wanted = {label: set(values) for label, values in selector if label in shared}
+        if not wanted:
+            return self._members[0]
+
+        def candidates(label: str) -> list[list[Profile]]:
+            return [self._with.get((label, value), []) for value in wanted[label]]
+
+        rarest = min(wanted, key=lambda label: sum(map(len, candidates(label))))
+        return next(
+            (
+                member
+                for members in candidates(rarest)
+                for member in members
+                if all(wanted[label] & set(values) for label, values in member.selector if label in wanted)
+            ),
+            None,
+        )
 
 
 def _parts(members: list[Profile]) -> Iterable[list[Profile]]:

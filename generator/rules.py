@@ -275,7 +275,8 @@ def _contradictions(
             yield f"loses the label {label} of the deployment's identity"
     if body.template.unit and unit_text(result.unit) != body.template.unit:
         yield f"yields {unit_text(result.unit)}, not {body.template.unit}"
-    for label in dict.fromkeys(re.findall(r"\$labels\.(\w+)", "".join(text for _, text in annotations))):
+    own = "".join(text for name, text in annotations if name in conventions.RESERVED_ANNOTATIONS)
+    for label in dict.fromkeys(re.findall(r"\$labels\.(\w+)", own)):
         if label not in result.labels | labels.keys():
             yield f"names the label {label} in an annotation, where Prometheus would leave a gap"
 

@@ -36,6 +36,7 @@ _DECIMAL = re.compile(r"-?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,17}")
 # What YAML 1.1 readers, YAML 1.2 readers and people read in different ways. Quoting settles it.
 _AMBIGUOUS = re.compile(
     r"""(?ix) yes|no|on|off                # true to some readers, text to others
+    | true|false|null                              # in capitals; small letters mean what they say
     | [-+]?\.(inf|nan) | [-+]?(inf|nan)
     | [-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?   # base 60
     | [-+]?0[0-9_]+ | [-+]?0[xob][0-9a-f_]+          # octal, hexadecimal, binary

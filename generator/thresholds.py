@@ -155,7 +155,7 @@ def place(profile: Profile, release: Release) -> Placed:
     """Puts every threshold of the profile on the buckets of the release."""
     work = _Placing(profile, release)
     scopes = work.scopes()
-    return Placed(scopes, work.sources(scopes), tuple(work.findings))
+    return Placed(scopes, work.sources(scopes), tuple(dict.fromkeys(work.findings)))
 
 
 def identity_in_words(identity: tuple[str, ...]) -> str:
@@ -250,7 +250,9 @@ class _Placing:
         measured = list(found.values())
         for below, above in pairwise(measured):
             point = above.point
-            both = f"{above.threshold} and {below.name} ({below.threshold})"
+            both = f"{above.name} ({above.threshold}) and {below.name} ({below.threshold})"
+            if scope.collection:
+                both += f" of collection {scope.collection}"
             if below.threshold >= above.threshold:
                 continue  # refused already, with the profile
             if below.point == point:
@@ -259,11 +261,23 @@ class _Placing:
                 bounds_there = (
                     f"{self.metric.name} of Milvus {self.release.name} has the bounds {', '.join(around)} ms there"
                 )
-                self._say(scope, above.name, f"{both} are both measured at {plain(point.upper)} ms", bounds_there)
+                at = self._written(scope, above.name, below.name)
+                self._say(scope, at, f"{both} are both measured at {plain(point.upper)} ms", bounds_there)
             elif below.point.upper == point.upper:
                 wrong = f"{both} lie in one bucket, up to {plain(point.upper)} ms"
-                self._say(scope, above.name, wrong, "how requests are spread within it is a guess", warning=True)
+                at = self._written(scope, above.name, below.name)
+                self._say(scope, at, wrong, "how requests are spread within it is a guess", warning=True)
         return None if errors else found
+
+    def _written(self, scope: Given, *tiers: str) -> str:
+        """The tier that was written down, the one that holds for the fewest requests where several were."""
+        values = self.profile.document.values
+
+        def depth(tier: str) -> int:
+            keys = self.profile.threshold_keys(scope, tier)
+            return len(keys) if keys in values else 0
+
+        return max(tiers, key=depth)
 
     def _slow_query_counter(self, scope: Given) -> tuple[bool, bool, str]:
         """Whether Milvus' counter answers for slow_query_span, whether per query vector, and why it does not."""
@@ -285,13 +299,15 @@ class _Placing:
         says = (
             f"counts requests above {server}{' per query vector' if per_vector else ''}{'' if given else ' by default'}"
         )
-        self._say(
-            scope, "slow_query_span",
-            f"{span}, but the slow query counter of {name} {says}",
-            f"MilvusSlowQueries is measured at the latency buckets instead; set slow_query_span: {server}, or "
-            f"{counter.setting} = {plain(span.seconds)} in Milvus and server_slow_query_span: {span} here",
-            warning=True,
-        )  # fmt: skip
+        # Where nobody asked for this span, the report says how it is measured; that is enough.
+        if self.profile.threshold_keys(scope, "slow_query_span") in self.profile.document.values:
+            self._say(
+                scope, "slow_query_span",
+                f"{span}, but the slow query counter of {name} {says}",
+                f"MilvusSlowQueries is measured at the latency buckets instead; set slow_query_span: {server}, or "
+                f"{counter.setting} = {plain(span.seconds)} in Milvus and server_slow_query_span: {span} here",
+                warning=True,
+            )  # fmt: skip
         return False, per_vector, f"{SLOW_QUERIES} {says}, not above {span}"
 
     def sources(self, scopes: tuple[PlacedScope, ...]) -> tuple[Source, ...]:

@@ -67,7 +67,7 @@ def test_explain_suggests_the_alert_that_was_meant(thresher: Thresher) -> None:
 
 
 def test_the_report_of_a_build_comes_as_json(write: Write, thresher: Thresher) -> None:
-    write("prod.yaml")
+    write("prod.yaml", thresholds="{slow_query_span: 5s}")
     run = thresher("build", "prod.yaml", "--format", "json")
     report = json.loads(run.stdout)
     assert run.stderr == ""

@@ -166,3 +166,23 @@ def selector_of(built: Built) -> str:
     found = re.search(r"milvus_num_node\{([^}]*), role_name", rules)
     assert found
     return found[1]
+
+
+def test_many_kinds_of_selectors_are_refused_at_once(thresher: Thresher, write: Write) -> None:
+    write("fleet.yaml", fleet(*(f"selector: {{l{number}: a}}" for number in range(300))))
+    run = thresher("build", "fleet.yaml")
+    assert run.exit_code == 2
+    assert run.stderr.count("may select the same series") == 19
+    assert "by more than 20 different sets of labels; select all deployments by the same labels" in run.stderr
+
+
+def test_a_rule_set_keeps_its_name_when_others_go(thresher: Thresher, write: Write) -> None:
+    head = HEAD.replace("deployments", "identity: [namespace]\ndeployments")
+    one, other = "  - selector: {namespace: a, env: x}\n", "  - selector: {namespace: b, env: y}\n"
+    write("fleet.yaml", head + one + other)
+    thresher("build", "fleet.yaml")
+    both = set(manifests())
+    write("fleet.yaml", head + other)
+    thresher("build", "fleet.yaml", "--prune")
+    assert len(both) == 2
+    assert set(manifests()) < both

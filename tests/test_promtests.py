@@ -154,9 +154,14 @@ MUTATIONS = {
     "only one spelling is read": ('le=~"128(\\\\.0)?"', 'le="128"'),
     "only the other spelling is read": ('le=~"128(\\\\.0)?"', 'le="128.0"'),
     "the guard against few requests is gone": (
+        "60 * deployment:milvus_searches_judged:rate5m",
+        "1e9 * deployment:milvus_searches_judged:rate5m",
+    ),
+    "the guard against few requests in a spike is gone": (
         "60 * deployment:milvus_searches:rate5m",
         "1e9 * deployment:milvus_searches:rate5m",
     ),
+    "the guard against few requests before a spike is gone": ("60 * avg_over_time", "1e9 * avg_over_time"),
     "the guard asks for more": (">= 20\n", ">= 21\n"),
     "`for` is gone": ("        for: 5m\n", ""),
     "`for` is doubled": ("        for: 5m\n", "        for: 10m\n"),
@@ -168,7 +173,7 @@ MUTATIONS = {
         "sum by (namespace, query_type) (\n            rate(milvus_proxy_sq",
         "sum by (query_type) (\n            rate(milvus_proxy_sq",
     ),
-    "failures under the old name only": ('status=~"fail|fail_.+"', 'status="fail"'),
+    "failures under the old name only": ('status=~"fail|fail_.+|abandon"', 'status="fail"'),
     "a quota state must be 2": (
         'milvus_rootcoord_quota_states{namespace=\\"vectors\\"}) > 0',
         'milvus_rootcoord_quota_states{namespace=\\"vectors\\"}) > 1',

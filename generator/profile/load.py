@@ -15,6 +15,7 @@ from generator.source import Document, Keys
 
 MAX_EXTENDS = 10
 MAX_FLEET_NAME = 40
+MAX_FLEET_COLLECTIONS = 50_000
 
 _NOT_INHERITED = ("base", "extends", "deployments")
 
@@ -42,7 +43,7 @@ class Loader:
 
     schema: Schema
     alerts: Mapping[str, Mapping[str, object]]
-    _bases: dict[Path, tuple[Document | None, list[Finding]]] = field(default_factory=dict)
+    _bases: dict[Path, tuple[Document | None, int]] = field(default_factory=dict)
     _names: dict[str, source.Position] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -56,9 +57,12 @@ class Loader:
         if document is None:
             return Loaded(file, (), tuple(findings))
         is_base = document.data.get("base") is True
-        inherited, more = self._inherited(document, path, (path.resolve(),))
+        inherited, more, _ = self._inherited(document, path, (path.resolve(),))
         findings += more
         if inherited is None:
+            return Loaded(file, (), tuple(findings))
+        if "deployments" in inherited.data and is_base:
+            findings.append(inherited.finding(("deployments",), "not in a base", "remove `base`, or the deployments"))
             return Loaded(file, (), tuple(findings))
         if "deployments" in inherited.data:
             profiles, found = self._fleet(inherited)
@@ -81,32 +85,41 @@ class Loader:
 
     def _inherited(
         self, document: Document, path: Path, seen: tuple[Path, ...]
-    ) -> tuple[Document | None, list[Finding]]:
-        """The document on top of what it extends."""
+    ) -> tuple[Document | None, list[Finding], int]:
+        """The document on top of what it extends, and over how many levels that goes.
+
+        What is wrong with a base is said once, where it is first read.
+        """
         if "extends" not in document.data:
-            return document, []
+            return document, [], 0
         keys: Keys = ("extends",)
         base_path = path.parent / document.data["extends"]
         try:
             real = base_path.resolve()
         except (OSError, RuntimeError, ValueError) as error:
-            return None, [document.finding(keys, f"cannot be followed: {error}", "give the path of a readable file")]
+            wrong = f"cannot be followed: {error}"
+            return None, [document.finding(keys, wrong, "give the path of a readable file")], 0
         if real in seen:
-            return None, [document.finding(keys, "extends itself", "remove one link of the circle")]
-        if len(seen) >= MAX_EXTENDS:
-            return None, [document.finding(keys, f"more than {MAX_EXTENDS} levels of `extends`", "flatten the chain")]
+            return None, [document.finding(keys, "extends itself", "remove one link of the circle")], 0
+        too_long = document.finding(keys, f"more than {MAX_EXTENDS} levels of `extends`", "flatten the chain")
+        if len(seen) > MAX_EXTENDS:
+            return None, [too_long], 0
+        findings: list[Finding] = []
         if real not in self._bases:
             base, findings = self._read(base_path, str(base_path))
+            levels = 0
             if base is not None:
-                base, more = self._inherited(base, base_path, (*seen, real))
+                base, more, levels = self._inherited(base, base_path, (*seen, real))
                 findings += more
-            self._bases[real] = base, findings
-        base, findings = self._bases[real]
+            self._bases[real] = base, levels
+        base, levels = self._bases[real]
         if base is None:
             where = f"{document.data['extends']} cannot be used"
-            return None, [*findings, document.finding(keys, where, "mend that file, or name another")]
+            return None, [*findings, document.finding(keys, where, "mend that file, or name another")], 0
+        if levels >= MAX_EXTENDS:
+            return None, [*findings, too_long], 0
         kept = {key: value for key, value in base.data.items() if key not in _NOT_INHERITED}
-        return merged(replace(base, data=kept), document), findings
+        return merged(replace(base, data=kept), document), findings, levels + 1
 
     def _taken(self, document: Document) -> list[Finding]:
         """A finding when another file has the same name: both would write the same output."""
@@ -114,6 +127,9 @@ class Loader:
         first = self._names.setdefault(document.data["name"], position)
         if first is position:
             return []
+        if position.file != document.file:
+            wrong = f"the name {document.data['name']} comes from {position.file}, and is taken already"
+            return [document.finding(("extends",), wrong, "give this profile a name of its own")]
         wrong = f"{document.data['name']} is also the name in {first.file}:{first.line}"
         return [document.finding(("name",), wrong, "give each profile a name of its own")]
 
@@ -127,6 +143,11 @@ class Loader:
                 document.finding(("name",), wrong, f"at most {MAX_FLEET_NAME}: release and settings are added")
             )
         root, entries = _unfolded(document)
+        collections = len(root.data.get("collections", {}))
+        if len(entries) * collections > MAX_FLEET_COLLECTIONS:
+            wrong = f"{len(entries)} deployments times {collections} collections"
+            right = f"at most {MAX_FLEET_COLLECTIONS} in one file: split the fleet"
+            return [], [*findings, document.finding(("collections",), wrong, right)]
         profiles: list[Profile] = []
         for entry in entries:
             whole = merged(root, entry)

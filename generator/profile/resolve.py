@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 import unicodedata
+from collections import ChainMap
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -27,7 +29,7 @@ from generator.profile.model import (
     Thresholds,
 )
 from generator.profile.schema import Schema, threshold_kind
-from generator.source import Document, Keys
+from generator.source import Document, Keys, Position
 from generator.units import Duration, Factor, Rate, Share
 
 T = TypeVar("T")
@@ -36,6 +38,8 @@ _NO_TIME, _MILLISECOND, MAX_DURATION = Duration.parse("0s"), Duration.parse("1ms
 # An instant query looks back 5 minutes for a sample: with longer intervals, series come and go.
 # prometheus.io/docs/prometheus/latest/querying/basics/#staleness
 MAX_INTERVAL = Duration.parse("5m")
+# Letters and marks that show nothing: fillers, the empty braille pattern, variation selectors and the like.
+_BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(code) for code in range(0xFE00, 0xFE10)}
 _DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
 
@@ -57,9 +61,12 @@ class Defaults:
 
 def merged(base: Document, over: Document) -> Document:
     """`over` on top of `base`: maps are merged key by key, anything else is replaced."""
-    data = _merged(base.data, over.data)
-    values = {keys: at for keys, at in base.values.items() if _present(data, keys)}
-    return Document(over.file, data, {**values, **over.values}, {**base.keys, **over.keys})
+
+    def both(one: Any, other: Any) -> Mapping[Keys, Position]:
+        return ChainMap(one, other)  # only read
+
+    values, keys = both(over.values, base.values), both(over.keys, base.keys)
+    return Document(over.file, _merged(base.data, over.data), values, keys)
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,15 +75,6 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in over.items()
     }
     return {**base, **both}
-
-
-def _present(data: Any, keys: Keys) -> bool:
-    for key in keys:
-        try:
-            data = data[key]
-        except (KeyError, IndexError, TypeError):
-            return False
-    return True
 
 
 def resolve(document: Document, defaults: Defaults, *, is_base: bool = False) -> tuple[Profile | None, list[Finding]]:
@@ -168,11 +166,11 @@ class _Resolver:
             return catalog.release(self.data["milvus"]) if "milvus" in self.data else None
         except catalog.UnknownRelease as unknown:
             why = f": {unknown.why}" if unknown.why else ""
-            self.refuse(
-                ("milvus",),
-                f"release {quoted(unknown.name)} is not in the catalog{why}",
-                f"nearest known: {', '.join(unknown.nearest)}",
-            )
+            meant = unknown.name.strip().lstrip("vV")
+            right = f"nearest known: {', '.join(unknown.nearest)}"
+            if meant in catalog.releases() or meant in catalog.branches():
+                right = f"did you mean {meant}?"
+            self.refuse(("milvus",), f"release {quoted(unknown.name)} is not in the catalog{why}", right)
             return None
 
     def selector(self) -> Selector:
@@ -182,6 +180,14 @@ class _Resolver:
             for index, value in enumerate(values):
                 keys = ("selector", label, index) if isinstance(given, list) else ("selector", label)
                 self.check_text(keys, value)
+                if value != value.strip():
+                    self.refuse(keys, f"{quoted(value)} begins or ends with a blank", "remove it")
+                elif re.match(r"[=!~]", value) or re.search(r"\.[*+]|\|", value):
+                    self.warn(
+                        keys,
+                        f"{quoted(value)} looks like a pattern, but is matched letter by letter",
+                        "write every value out, as a list",
+                    )
             if label.startswith("__"):
                 self.refuse(
                     ("selector", label), "a label that Prometheus keeps to itself", "use a target label", of_key=True
@@ -209,6 +215,8 @@ class _Resolver:
                     "use a target label",
                     of_key="selector" in keys,
                 )
+            elif label.startswith("__") and "identity" in keys:
+                self.refuse(keys, f"{quoted(label)} is a label that Prometheus keeps to itself", "use a target label")
         return identity
 
     def scopes(self, release: catalog.Release | None) -> tuple[Scope, ...]:
@@ -265,7 +273,7 @@ class _Resolver:
                 self.refuse(
                     places[low],
                     f"{below} is {relation} {high} ({above})",
-                    f"write a duration below {above}, or raise {high}",
+                    f"write {'at most' if high == 'slow_query_span' else 'a duration below'} {above}, or raise {high}",
                 )
 
     def alert(
@@ -346,9 +354,17 @@ class _Resolver:
 
     def check_text(self, keys: Keys, value: str, *, template: bool = False) -> None:
         """Refuses text that looks like other text, or that Prometheus would expand."""
-        hidden = [char for char in value if unicodedata.category(char) in ("Cf", "Co", "Cs", "Cc", "Cn", "Zl", "Zp")]
+        hidden = [
+            char
+            for char in value
+            if unicodedata.category(char) in ("Cf", "Co", "Cs", "Cc", "Cn", "Zl", "Zp") or char in _BLANK
+        ]
         spaces = [char for char in value if unicodedata.category(char) == "Zs" and char != " "]
-        if hidden or spaces:
+        if "\n" in value or "\t" in value:
+            self.refuse(
+                keys, "holds a line break or a tab", "write it on one line (in a block with `>-`, not `|` or `>`)"
+            )
+        elif hidden or spaces:
             self.refuse(keys, f"character U+{ord((hidden + spaces)[0]):04X} cannot be told apart by eye", "remove it")
         elif unicodedata.normalize("NFC", value) != value:
             self.refuse(

@@ -92,8 +92,10 @@ class Validator:
     def __init__(self, schema: Schema) -> None:
         # Imported here because it takes longer than everything else that a command needs to start.
         from jsonschema import Draft202012Validator
+        from jsonschema.validators import extend
 
-        self._validator = Draft202012Validator(_inlined(schema, schema))
+        validator: Any = extend
+        self._validator = validator(Draft202012Validator, {"uniqueItems": _unique})(_inlined(schema, schema))
 
     def check(self, document: Document) -> tuple[Document, list[Finding]]:
         """The document without what does not agree with the schema, and a finding for each such part.
@@ -109,26 +111,39 @@ class Validator:
         return (replace(document, data=_without(document.data, bad)) if bad else document), findings
 
 
+def _unique(_: Any, wanted: bool, items: Any, __: Any) -> Iterable[Any]:
+    """As jsonschema's own, but in linear time for whatever the items are."""
+    from jsonschema import ValidationError
+
+    if wanted and isinstance(items, list) and len({repr(item) for item in items}) < len(items):
+        yield ValidationError("has the same item twice")
+
+
 def _without(data: dict[str, Any], bad: Iterable[Keys]) -> dict[str, Any]:
-    """A copy of the data without the given parts; a list that holds one of them goes as a whole."""
+    """A copy of the data without the given parts; a list that holds one of them goes as a whole.
+
+    Only an entry of `deployments` keeps its place, for those after it.
+    """
     data = copy.deepcopy(data)
     for keys in bad:
-        indices = [depth for depth, key in enumerate(keys) if isinstance(key, int) and keys[0] != "deployments"]
+        first = 2 if keys[0] == "deployments" else 0
+        indices = [depth for depth, key in enumerate(keys) if isinstance(key, int) and depth >= first]
         part: Any = data
         *path, last = keys[: indices[0]] if indices else keys
         for key in path:
             part = part.get(key, {}) if isinstance(part, dict) else part[key]
         if isinstance(part, dict):
             part.pop(last, None)
-        elif isinstance(part, list) and isinstance(
-            last, int
-        ):  # an entry of `deployments`; its place must stay, for those after it
+        elif isinstance(part, list) and isinstance(last, int):
             part[last] = None
     return data
 
 
 def _inlined(part: Any, schema: Schema) -> Any:
-    """The schema with every reference replaced by its target: validating is three times as fast."""
+    """The schema with every reference replaced by its target: validating is three times as fast.
+
+    In a pattern `$` is the end of the text. To Python's engine that is `\\Z`; `$` is also what a line break follows.
+    """
     if isinstance(part, list):
         return [_inlined(item, schema) for item in part]
     if not isinstance(part, dict):
@@ -138,7 +153,11 @@ def _inlined(part: Any, schema: Schema) -> Any:
         for step in part["$ref"].removeprefix("#/").split("/"):
             target = target[step]
         return {**_inlined(target, schema), **{key: value for key, value in part.items() if key != "$ref"}}
-    return {key: _inlined(value, schema) for key, value in part.items() if key != "$defs"}
+    return {
+        key: re.sub(r"\$(?=$|\|)", r"\\Z", value) if key == "pattern" else _inlined(value, schema)
+        for key, value in part.items()
+        if key != "$defs"
+    }
 
 
 def _findings(document: Document, error: Any) -> Iterable[tuple[Keys, Finding]]:
@@ -170,7 +189,7 @@ def _value_problem(error: Any, write: str) -> tuple[str, str]:
         return "no value", write
     if error.validator == "type":
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and "duration" in write:
+        if number and write.startswith("write a duration"):
             return f"{given} has no unit", f"write {value}ms or {value}s" if value > 0 else write
         if number and "rate" in write:
             return f"{given} has no unit", f"write {value}/s or {value}/m"
@@ -195,6 +214,8 @@ def _value_problem(error: Any, write: str) -> tuple[str, str]:
         return f"{given} has the same item twice", "keep one of the two"
     if error.validator == "maxLength":
         return f"{len(value)} characters", f"at most {error.validator_value}"
+    if error.validator in ("maxItems", "maxProperties"):
+        return f"{len(value)} entries", f"at most {error.validator_value}"
     return f"{given} is not allowed", write
 
 
@@ -214,8 +235,10 @@ def _suggestion(given: object, known: Iterable[str], otherwise: str = "") -> str
 
 
 def _quantile_hint(value: object, write: str) -> str:
-    digits = re.fullmatch(r"[pP]?([0-9]{2,4})", str(value).replace(".", ""))
-    return f"did you mean 0.{digits[1]}?" if digits and int(digits[1]) else write
+    if isinstance(value, str) and re.fullmatch(r"0\.[0-9]{1,6}", value):
+        return f"write {value} without quotes"
+    percent = re.fullmatch(r"[pP]?([0-9]{2})(?:\.?([0-9]{1,3}))?%?", str(value))
+    return f"did you mean 0.{percent[1]}{(percent[2] or '').rstrip('0')}?" if percent and int(percent[1]) else write
 
 
 def _duration_hint(text: str, write: str) -> str:
