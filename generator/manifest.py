@@ -20,6 +20,8 @@ from generator.thresholds import PlacedScope
 
 def manifest(profile: Profile, rule_set: RuleSet, files: Mapping[PurePosixPath, bytes]) -> str:
     """The manifest of one profile; `files` are by their paths in the output directory."""
+    remarks = rule_set.remarks
+    alerts = sum(rule.is_alert for rule in rule_set.rules)
     content = {
         "thresher": __version__,
         "profile": profile.name,
@@ -30,12 +32,10 @@ def manifest(profile: Profile, rule_set: RuleSet, files: Mapping[PurePosixPath, 
         "identity": list(profile.identity),
         **({"deployments": [_deployment(each) for each in profile.deployments]} if profile.deployments else {}),
         "thresholds": [_thresholds(scope) for scope in rule_set.scopes],
-        "left_out": [{"rule": each.rule, "why": each.why} for each in rule_set.remarks if not each.instead],
-        "replaced": [
-            {"rule": each.rule, "by": each.instead, "why": each.why} for each in rule_set.remarks if each.instead
-        ],
-        "rules": sum(1 for rule in rule_set.rules if not rule.is_alert),
-        "alerts": sum(1 for rule in rule_set.rules if rule.is_alert),
+        "left_out": [{"rule": each.rule, "why": each.why} for each in remarks if not each.instead],
+        "replaced": [{"rule": each.rule, "by": each.instead, "why": each.why} for each in remarks if each.instead],
+        "rules": len(rule_set.rules) - alerts,
+        "alerts": alerts,
         "files": {str(path.relative_to(profile.name)): sha256(content) for path, content in sorted(files.items())},
     }
     lines = [f'  "{key}": {_json(value)}' for key, value in content.items()]

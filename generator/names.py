@@ -44,7 +44,7 @@ class Names:
 
     def put_back(self, written: str) -> str:
         """What was written, with every text where its placeholder stands."""
-        if self.unused:
+        if self.unused or MARK not in written:
             return written
         parts = written.split(MARK)
         texts = {str(number): text for number, text in enumerate(self.texts)}

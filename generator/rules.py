@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
@@ -101,7 +101,7 @@ class RuleSet:
     def remarks(self) -> tuple[Remark, ...]:
         """What was left out or replaced, and why."""
         remarks = (remark for group in self.groups for remark in group.remarks)
-        return tuple(dict.fromkeys(replace(each, why=self._in_full(each.why)) for each in remarks))
+        return tuple(dict.fromkeys(Remark(each.rule, each.instead, self._in_full(each.why)) for each in remarks))
 
     def _in_full(self, why: str) -> str:
         return self.names.put_back(why).replace(catalog.THIS_RELEASE, self.release.name)

@@ -111,12 +111,12 @@ def read(path: Path, name: str) -> tuple[Document | None, list[Finding]]:
         if mode.st_size > MAX_BYTES:
             return refuse(f"{mode.st_size} bytes", f"at most {MAX_BYTES} bytes: split the file")
         with open(path, "rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+            raw = file.read(min(mode.st_size, MAX_BYTES) + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return refuse(f"cannot be read: {reason}", "give the path of a readable YAML file")
-    if len(raw) > MAX_BYTES:
-        return refuse(f"more than {MAX_BYTES} bytes", "split the file")
+    if len(raw) > mode.st_size:
+        return refuse("grows while it is read", "wait until it is written")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -57,7 +57,7 @@ class Loader:
         if document is None:
             return Loaded(file, (), tuple(findings))
         is_base = document.data.get("base") is True
-        inherited, more, _ = self._inherited(document, path, (path.resolve(),))
+        inherited, more, _ = self._inherited(document, path, ())
         findings += more
         if inherited is None:
             return Loaded(file, (), tuple(findings))
@@ -95,6 +95,7 @@ class Loader:
         keys: Keys = ("extends",)
         base_path = path.parent / document.data["extends"]
         try:
+            seen = seen or (path.resolve(),)
             real = base_path.resolve()
         except (OSError, RuntimeError, ValueError) as error:
             wrong = f"cannot be followed: {error}"
