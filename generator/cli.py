@@ -122,6 +122,8 @@ def _fill(tree: Tree, paths: list[Path], report: _Report, *, prune: bool) -> Non
         raise InputError(report.findings)
     if prune:
         tree.prune()
+    wrong, right = "kept, as it is not what Thresher wrote any more", "remove it if nobody needs it"
+    report.findings += [Finding("warning", str(tree.out / path), 0, 0, "", wrong, right) for path in tree.kept]
 
 
 def _progress(steps: Iterator[Any], length: int) -> Iterator[Any]:
