@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,8 @@ _FINDINGS, _INPUT, _ENVIRONMENT = 1, 2, 3
 # Above this number of profiles a build report has a line per profile, without details.
 _DETAILED = 10
 
-_PATHS = click.Path(path_type=Path)
+# Whoever reads a path says what is wrong with it.
+_PATHS = click.Path(path_type=Path, readable=False)
 _formats = click.option(
     "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True,
     help="How findings and the report are printed.",
@@ -88,7 +89,7 @@ def build(profiles: tuple[Path, ...], out: Path, check: bool, prune: bool, quiet
 
     # A build creates much that lives to its end, and no cycles: looking for garbage would be a tenth of its time.
     gc.disable()
-    paths = list(files(profiles))
+    paths = files(profiles)
     report = _Report(form, quiet=quiet, detailed=len(paths) <= _DETAILED)
     if check:
         tree = output.Tree(out)
@@ -107,10 +108,13 @@ def build(profiles: tuple[Path, ...], out: Path, check: bool, prune: bool, quiet
 
 
 def _fill(tree: Tree, paths: list[Path], report: _Report, *, prune: bool) -> None:
-    """Puts everything that the profiles compile to into the tree. Raises InputError when any has a mistake."""
+    """Puts everything that the profiles compile to into the tree.
+
+    Raises InputError when any has a mistake, or when there is nothing to put.
+    """
     from generator.build import build as build_all
 
-    failed = False
+    failed, empty = False, True
     for each in _progress(build_all(paths), len(paths)):
         if isinstance(each, Finding):
             report.findings.append(each)
@@ -118,12 +122,22 @@ def _fill(tree: Tree, paths: list[Path], report: _Report, *, prune: bool) -> Non
         elif not failed:
             tree.put(each.profile.name, each.files)
             report.built(each)
+            empty = False
     if failed:
         raise InputError(report.findings)
+    if empty:
+        raise InputError([*report.findings, *_bases(paths)])
     if prune:
         tree.prune()
     wrong, right = "kept, as it is not what Thresher wrote any more", "remove it if nobody needs it"
     report.findings += [Finding("warning", str(tree.out / path), 0, 0, "", wrong, right) for path in tree.kept]
+
+
+def _bases(paths: Sequence[Path]) -> Iterator[Finding]:
+    """What is wrong with files that are all without mistakes, and yield nothing."""
+    for path in paths:
+        wrong, right = "a base, which yields nothing by itself", "give a profile that extends it"
+        yield Finding("error", str(path), 0, 0, "", wrong, right)
 
 
 def _progress(steps: Iterator[Any], length: int) -> Iterator[Any]:
@@ -237,6 +251,8 @@ def explain(profile: Path, alert: str | None) -> int:
     findings = [each for each in results if isinstance(each, Finding)]
     if has_errors(findings):
         raise InputError(findings)
+    if len(findings) == len(results):
+        raise InputError([*findings, *_bases([profile])])
     if findings:
         click.echo(render(in_order(findings), "text"), err=True)
     for built in (each for each in results if not isinstance(each, Finding)):

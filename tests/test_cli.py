@@ -13,7 +13,7 @@ import pytest
 
 from generator import __version__
 from generator.cli import main
-from tests.conftest import EXAMPLES, ROOT, Thresher
+from tests.conftest import EXAMPLES, ROOT, AsUser, Thresher
 
 EXPECTED = Path(__file__).parent / "expected"
 Write = Callable[..., Path]
@@ -115,6 +115,65 @@ def test_a_directory_stands_for_the_profiles_in_it(write: Write, thresher: Thres
     write("profiles/notes.txt", "not a profile")
     assert thresher("build", "profiles", "--quiet").exit_code == 0
     assert sorted(path.name for path in Path("out").iterdir()) == ["a", "b"]
+
+
+def test_hidden_files_in_a_directory_are_not_read(write: Write, thresher: Thresher) -> None:
+    write("profiles/a.yaml")
+    write("profiles/.a.yaml", "half a sw[")
+    assert thresher("build", "profiles").exit_code == 0
+
+
+def test_a_file_that_is_given_twice_is_compiled_once(write: Write, thresher: Thresher) -> None:
+    path = write("profiles/a.yaml")
+    Path("profiles/link.yaml").symlink_to("a.yaml")
+    Path("elsewhere").symlink_to("profiles")
+    run = thresher("build", "profiles", path, path.absolute(), "elsewhere")
+    assert run.exit_code == 0, run.output
+    assert run.stdout.splitlines()[-1] == "out: 3 new"
+
+
+@pytest.mark.parametrize("options", [(), ("--prune",), ("--check",)])
+def test_a_directory_without_profiles_is_a_mistake(options: tuple[str, ...], write: Write, thresher: Thresher) -> None:
+    write("a.yaml")
+    thresher("build", "a.yaml")
+    Path("empty").mkdir()
+    run = thresher("build", "empty", *options)
+    assert run.exit_code == 2
+    assert run.stderr == (
+        "empty: no profile in this directory; give files that end in .yaml or .yml, or where they are\n"
+    )
+    assert Path("out/a/MANIFEST.json").exists()
+
+
+def test_a_base_alone_is_a_mistake(write: Write, thresher: Thresher) -> None:
+    write("a.yaml")
+    thresher("build", "a.yaml")
+    write("base.yaml", base="true", name="", selector="")
+    says = "base.yaml: a base, which yields nothing by itself; give a profile that extends it"
+    for command in (("build", "base.yaml", "--prune"), ("build", "base.yaml", "--check"), ("explain", "base.yaml")):
+        run = thresher(*command)
+        assert run.exit_code == 2
+        assert says in run.stderr.splitlines()
+    assert Path("out/a/MANIFEST.json").exists()
+    assert thresher("build", "base.yaml", "a.yaml").exit_code == 0
+
+
+def test_a_name_that_is_too_long_for_a_file_is_a_mistake(thresher: Thresher) -> None:
+    for command in ("build", "explain"):
+        run = thresher(command, "x" * 300)
+        assert run.exit_code == 2
+        assert "cannot be read: File name too long" in run.stderr
+
+
+def test_a_directory_that_is_closed_is_a_mistake(write: Write, as_user: AsUser) -> None:
+    path = write("closed/a.yaml")
+    path.parent.chmod(0)
+    for given, says in (
+        ("closed", "closed: cannot be listed: Permission denied; give a directory that can be read\n"),
+        ("closed/a.yaml", "closed/a.yaml: cannot be read: Permission denied; give the path of a readable YAML file\n"),
+    ):
+        run = as_user("build", given)
+        assert (run.returncode, run.stderr) == (2, says)
 
 
 def test_the_schema_is_one_and_accepts_the_examples(thresher: Thresher) -> None:
