@@ -202,12 +202,9 @@ def test(paths: tuple[Path, ...], jobs: int | None, form: Format) -> int:
     """
     from generator import promtool
 
+    files = promtool.test_files(paths or (Path("out"),))
     tool = promtool.find()
     version = promtool.version(tool)
-    files = list(promtool.test_files(paths or (Path("out"),)))
-    if not files:
-        where = ", ".join(map(str, paths)) or "out"
-        raise InputError([Finding("error", where, 0, 0, "", "no test file below it", "run `thresher build` first")])
     if form == "text":
         click.echo(version)
     findings = []

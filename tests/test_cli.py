@@ -163,6 +163,7 @@ def test_a_name_that_is_too_long_for_a_file_is_a_mistake(thresher: Thresher) -> 
         run = thresher(command, "x" * 300)
         assert run.exit_code == 2
         assert "cannot be read: File name too long" in run.stderr
+    assert thresher("test", "x" * 300).exit_code == 2
 
 
 def test_a_directory_that_is_closed_is_a_mistake(write: Write, as_user: AsUser) -> None:
@@ -174,6 +175,14 @@ def test_a_directory_that_is_closed_is_a_mistake(write: Write, as_user: AsUser) 
     ):
         run = as_user("build", given)
         assert (run.returncode, run.stderr) == (2, says)
+
+
+def test_test_names_paths_that_do_not_exist(thresher: Thresher) -> None:
+    run = thresher("test", "nope", "neither")
+    assert run.exit_code == 2
+    assert run.stderr.splitlines() == [
+        f"{name}: there is no such file or directory; run `thresher build` first" for name in ("neither", "nope")
+    ]
 
 
 def test_the_schema_is_one_and_accepts_the_examples(thresher: Thresher) -> None:
