@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import io
 import json
+import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -25,37 +28,83 @@ _FINDINGS, _INPUT, _ENVIRONMENT = 1, 2, 3
 # Above this number of profiles a build report has a line per profile, without details.
 _DETAILED = 10
 
-_PATHS = click.Path(path_type=Path)
+# So many of the other profiles in an output directory are named.
+_NAMED = 3
+
+# Whoever reads a path says what is wrong with it.
+_PATHS = click.Path(path_type=Path, readable=False)
 _formats = click.option(
     "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True,
     help="How findings and the report are printed.",
 )  # fmt: skip
 
 
-def _command(function: Callable[..., int | None]) -> Callable[..., None]:
-    """Turns what a command raises and returns into messages and exit codes."""
+def _command(**report: Any) -> Callable[[Callable[..., int | None]], Callable[..., None]]:
+    """Turns what a command raises and returns into messages and exit codes.
 
-    @wraps(function)
-    def run(*args: Any, **options: Any) -> None:
-        from generator.templates import TemplateError
+    `report` is what its JSON report holds beside findings when the input is wrong.
+    """
 
-        form: Format = options.get("form", "text")
-        try:
-            sys.exit(function(*args, **options) or 0)
-        except InputError as error:
-            click.echo(render(error.findings, form), err=form == "text")
-            sys.exit(_INPUT)
-        except TemplateError as error:
-            click.echo(f"rules_templates/{error}", err=True)
-            sys.exit(_INPUT)
-        except EnvironmentProblem as error:
-            click.echo(str(error), err=True)
-            sys.exit(_ENVIRONMENT)
+    def decorate(function: Callable[..., int | None]) -> Callable[..., None]:
+        @wraps(function)
+        def run(*args: Any, **options: Any) -> None:
+            from generator.templates import TemplateError
 
-    return run
+            form: Format = options.get("form", "text")
+            try:
+                sys.exit(function(*args, **options) or 0)
+            except InputError as error:
+                click.echo(render(error.findings, form, **report), err=form == "text")
+                sys.exit(_INPUT)
+            except TemplateError as error:
+                click.echo(f"rules_templates/{error}", err=True)
+                sys.exit(_INPUT)
+            except EnvironmentProblem as error:
+                click.echo(str(error), err=True)
+                sys.exit(_ENVIRONMENT)
+
+        return run
+
+    return decorate
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@contextlib.contextmanager
+def _system_errors() -> Iterator[None]:
+    """Turns what the system refuses into one line and an exit code: mostly printing, where there is no room."""
+    try:
+        yield
+    except OSError as error:
+        _discard(sys.stdout)
+        # After a broken pipe, as in `| head`, nobody is interested.
+        if not isinstance(error, BrokenPipeError):
+            with contextlib.suppress(OSError):
+                click.echo(f"{error.filename or 'standard output'}: {error.strerror or error}", err=True)
+        _discard(sys.stderr)
+        sys.exit(_ENVIRONMENT)
+
+
+def _discard(stream: TextIO) -> None:
+    """Lets go what a stream still holds: on leaving, Python would try to print it again, and end with 120."""
+    with contextlib.suppress(OSError, AttributeError):  # there is no stream, or no file behind it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class _Program(click.Group):
+    """All commands. Whatever they have to print can be printed, or ends with an exit code that says so."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")
+        with _system_errors():
+            return super().main(*args, **options)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # Here, too, because `main` of click ends with 1 after a broken pipe, which means findings.
+        with _system_errors():
+            return super().invoke(ctx)
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="thresher")
 def main() -> None:
     """Compiles threshold profiles for Milvus into proven Prometheus rules.
@@ -73,7 +122,7 @@ def main() -> None:
 @click.option("--prune", is_flag=True, help="Also remove the output of profiles that are not given.")
 @click.option("--quiet", is_flag=True, help="Print findings only.")
 @_formats
-@_command
+@_command(profiles=[], changes={}, diffs={}, strangers=[])
 def build(profiles: tuple[Path, ...], out: Path, check: bool, prune: bool, quiet: bool, form: Format) -> int:
     """Compile profiles (files, or directories of them) into rules and tests.
 
@@ -88,29 +137,28 @@ def build(profiles: tuple[Path, ...], out: Path, check: bool, prune: bool, quiet
 
     # A build creates much that lives to its end, and no cycles: looking for garbage would be a tenth of its time.
     gc.disable()
-    paths = list(files(profiles))
+    paths = files(profiles)
     report = _Report(form, quiet=quiet, detailed=len(paths) <= _DETAILED)
     if check:
         tree = output.Tree(out)
         _fill(tree, paths, report, prune=prune)
-        for each in tree.drift:
-            report.say(each.diff.rstrip("\n") or f"{each.change}: {each.path}")
         verdict = "is up to date" if not tree.changes else f"is stale: {output.described(tree.changes.values())}"
     else:
         with output.building(out) as tree:
             _fill(tree, paths, report, prune=prune)
         verdict = output.described(tree.changes.values()) or "nothing to change"
-    if left := () if prune else tree.strangers():
-        report.say(f"{out} also holds {', '.join(left)}, which no given profile yields (--prune removes it)")
-    report.end(out, verdict, tree)
+    report.end(out, verdict, tree, () if prune else tree.strangers())
     return _FINDINGS if check and tree.changes else 0
 
 
 def _fill(tree: Tree, paths: list[Path], report: _Report, *, prune: bool) -> None:
-    """Puts everything that the profiles compile to into the tree. Raises InputError when any has a mistake."""
+    """Puts everything that the profiles compile to into the tree.
+
+    Raises InputError when any has a mistake, or when there is nothing to put.
+    """
     from generator.build import build as build_all
 
-    failed = False
+    failed, empty = False, True
     for each in _progress(build_all(paths), len(paths)):
         if isinstance(each, Finding):
             report.findings.append(each)
@@ -118,10 +166,22 @@ def _fill(tree: Tree, paths: list[Path], report: _Report, *, prune: bool) -> Non
         elif not failed:
             tree.put(each.profile.name, each.files)
             report.built(each)
+            empty = False
     if failed:
         raise InputError(report.findings)
+    if empty:
+        raise InputError([*report.findings, *_bases(paths)])
     if prune:
         tree.prune()
+    wrong, right = "kept, as it is not what Thresher wrote any more", "remove it if nobody needs it"
+    report.findings += [Finding("warning", str(tree.out / path), 0, 0, "", wrong, right) for path in tree.kept]
+
+
+def _bases(paths: Sequence[Path]) -> Iterator[Finding]:
+    """What is wrong with files that are all without mistakes, and yield nothing."""
+    for path in paths:
+        wrong, right = "a base, which yields nothing by itself", "give a profile that extends it"
+        yield Finding("error", str(path), 0, 0, "", wrong, right)
 
 
 def _progress(steps: Iterator[Any], length: int) -> Iterator[Any]:
@@ -152,29 +212,34 @@ class _Report:
             lines = list(summary(built.profile, built.rule_set))
             self.lines += lines if self.detailed else lines[:1]
 
-    def say(self, line: str) -> None:
-        self.lines.append(line)
-
-    def end(self, out: Path, verdict: str, tree: Tree) -> None:
+    def end(self, out: Path, verdict: str, tree: Tree, strangers: Sequence[str]) -> None:
         findings = in_order(self.findings)
         if self.form == "json":
             changes = {str(path): change for path, change in sorted(tree.changes.items())}
-            found = json.loads(render(findings, "json"))
-            click.echo(json.dumps({"findings": found, "profiles": self.profiles, "changes": changes}, indent=2))
+            diffs = {str(each.path): each.diff for each in tree.drift}
+            report = {"profiles": self.profiles, "changes": changes, "diffs": diffs, "strangers": strangers}
+            click.echo(render(findings, "json", **report))
             return
         if findings:
             click.echo(render(findings, self.form), err=self.form == "text")
         for line in self.lines:
             click.echo(line)
-        if not self.quiet:
-            click.echo(f"{out}: {verdict}")
+        for each in tree.drift:
+            click.echo(each.diff.rstrip("\n") or f"{each.change}: {each.path}")
+        if self.quiet:
+            return
+        if strangers:
+            more = f" and {len(strangers) - _NAMED} more" if len(strangers) > _NAMED else ""
+            named = ", ".join(strangers[:_NAMED]) + more
+            click.echo(f"{out} also holds {named}, which no given profile yields (--prune removes such output)")
+        click.echo(f"{out}: {verdict}")
 
 
 @main.command()
 @click.argument("paths", nargs=-1, type=_PATHS)
 @click.option("--jobs", type=click.IntRange(1), help="How many files to test at once; by default one per core.")
 @_formats
-@_command
+@_command(promtool=None, tests=0)
 def test(paths: tuple[Path, ...], jobs: int | None, form: Format) -> int:
     """Prove built rules with promtool: every test file below PATHS (by default: out).
 
@@ -186,12 +251,9 @@ def test(paths: tuple[Path, ...], jobs: int | None, form: Format) -> int:
     """
     from generator import promtool
 
+    files = promtool.test_files(paths or (Path("out"),))
     tool = promtool.find()
     version = promtool.version(tool)
-    files = list(promtool.test_files(paths or (Path("out"),)))
-    if not files:
-        where = ", ".join(map(str, paths)) or "out"
-        raise InputError([Finding("error", where, 0, 0, "", "no test file below it", "run `thresher build` first")])
     if form == "text":
         click.echo(version)
     findings = []
@@ -205,11 +267,7 @@ def test(paths: tuple[Path, ...], jobs: int | None, form: Format) -> int:
                 click.echo("  " + problem.replace("\n", "\n  "))
         findings += [Finding("error", str(outcome.file), 0, 0, "", problem) for problem in outcome.problems]
     if form == "json":
-        click.echo(
-            json.dumps(
-                {"promtool": version, "tests": tests, "findings": json.loads(render(findings, "json"))}, indent=2
-            )
-        )
+        click.echo(render(findings, form, promtool=version, tests=tests))
     elif form == "github" and findings:
         click.echo(render(findings, form))
     if form == "text":
@@ -220,7 +278,7 @@ def test(paths: tuple[Path, ...], jobs: int | None, form: Format) -> int:
 @main.command()
 @click.argument("profile", type=_PATHS)
 @click.argument("alert", required=False)
-@_command
+@_command()
 def explain(profile: Path, alert: str | None) -> int:
     """Say in words what a profile's alerts watch: what fires when, where it is measured, what is left out and why.
 
@@ -235,6 +293,8 @@ def explain(profile: Path, alert: str | None) -> int:
     findings = [each for each in results if isinstance(each, Finding)]
     if has_errors(findings):
         raise InputError(findings)
+    if len(findings) == len(results):
+        raise InputError([*findings, *_bases([profile])])
     if findings:
         click.echo(render(in_order(findings), "text"), err=True)
     for built in (each for each in results if not isinstance(each, Finding)):
@@ -265,7 +325,7 @@ def _known_alert(profile: Path, alert: str) -> None:
 @main.command()
 @click.argument("what", nargs=-1, metavar="RELEASE [METRIC] | diff OLD NEW")
 @click.option("--all", "everything", is_flag=True, help="With diff: all metrics, not only those that rules read.")
-@_command
+@_command()
 def catalog(what: tuple[str, ...], everything: bool) -> int:
     """Print what a Milvus release exposes, or what changes for the rules from one release to another.
 
@@ -326,7 +386,7 @@ def _upgrade(old: Any, new: Any, *, everything: bool) -> Iterator[str]:
 
 @main.command()
 @click.option("--markdown", is_flag=True, help="Print a reference for people instead.")
-@_command
+@_command()
 def schema(markdown: bool) -> int:
     """Print the JSON Schema of profiles, for editors and other tools.
 

@@ -71,9 +71,14 @@ def visible(text: str) -> str:
     )
 
 
-def render(findings: Iterable[Finding], form: Format) -> str:
-    """The findings as text for people, as JSON, or as GitHub workflow commands; no trailing newline."""
-    return {"text": _text, "json": _json, "github": _github}[form](findings)
+def render(findings: Iterable[Finding], form: Format, **more: object) -> str:
+    """The findings as text for people, as JSON, or as GitHub workflow commands; no trailing newline.
+
+    JSON is an object, which holds `more` beside the findings.
+    """
+    if form == "json":
+        return json.dumps({"findings": [asdict(finding) for finding in findings], **more}, indent=2)
+    return _text(findings) if form == "text" else _github(findings)
 
 
 def _text(findings: Iterable[Finding]) -> str:
@@ -84,10 +89,6 @@ def _text(findings: Iterable[Finding]) -> str:
         + f.text
         for f in findings
     )
-
-
-def _json(findings: Iterable[Finding]) -> str:
-    return json.dumps([asdict(finding) for finding in findings], indent=2)
 
 
 def _github(findings: Iterable[Finding]) -> str:

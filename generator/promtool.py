@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from generator.findings import EnvironmentProblem
+from generator.findings import EnvironmentProblem, Finding, InputError
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -63,13 +63,38 @@ def version(promtool: str) -> str:
     return text.splitlines()[0]
 
 
-def test_files(paths: Iterable[Path]) -> Iterator[Path]:
-    """The test files among the given paths, and in the `tests` directories below the given directories."""
+def test_files(paths: Iterable[Path]) -> list[Path]:
+    """The test files among the given paths, and in the `tests` directories below the given directories.
+
+    Raises InputError when a path yields none, and OSError when a directory cannot be read.
+    """
+    found: list[Path] = []
+    findings = []
     for path in paths:
-        if path.is_dir():
-            yield from sorted(each for each in path.rglob("*.yaml") if each.parent.name == "tests")
+        if not os.path.exists(path):
+            findings.append(_no_tests(path, "there is no such file or directory"))
+        elif not os.path.isdir(path):
+            found.append(path)
+        elif inside := sorted(_test_files_below(path)):
+            found += inside
         else:
-            yield path
+            findings.append(_no_tests(path, "no test file below it"))
+    if findings:
+        raise InputError(findings)
+    return found
+
+
+def _no_tests(path: Path, wrong: str) -> Finding:
+    return Finding("error", str(path), 0, 0, "", wrong, "run `thresher build` first")
+
+
+def _test_files_below(top: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for directory, _, names in os.walk(top, onerror=refuse):
+        if os.path.basename(directory) == "tests":
+            yield from (Path(directory, name) for name in names if name.endswith(".yaml"))
 
 
 def run(promtool: str, files: Iterable[Path], jobs: int | None = None) -> Iterator[Outcome]:
@@ -94,19 +119,19 @@ def _outcome(promtool: str, file: Path) -> Outcome:
 def _unproven(file: Path) -> tuple[int, list[str]]:
     """How many tests the file has, and what promtool would pass over without a word."""
     try:
-        data = _read(file)
-        tests = list(data.get("tests") or ())
-        patterns = list(data.get("rule_files") or ())
-        paths = list(_rule_files(file, data))
-        alerts = {
-            rule["alert"]
-            for path in paths
-            for group in _read(path)["groups"]
-            for rule in group["rules"]
-            if "alert" in rule
-        }
+        return _passed_over(file)
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         return 0, [f"{file} cannot be read as a test file with its rules: {error}"]
+
+
+def _passed_over(file: Path) -> tuple[int, list[str]]:
+    data = _read(file)
+    tests = list(data.get("tests") or ())
+    patterns = list(data.get("rule_files") or ())
+    paths = list(_rule_files(file, data))
+    alerts = {
+        rule["alert"] for path in paths for group in _read(path)["groups"] for rule in group["rules"] if "alert" in rule
+    }
     problems = [] if tests else ["there is no test in it"]
     if len(paths) < len(patterns) or not paths:
         problems.append(f"rule_files names files that do not exist: {', '.join(map(str, patterns))}")

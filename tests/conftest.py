@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +40,7 @@ class Run:
 
 
 Thresher = Callable[..., Run]
+AsUser = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -49,6 +52,20 @@ def thresher() -> Thresher:
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Run(result.exit_code, result.stdout, result.stderr)
+
+    return run
+
+
+@pytest.fixture
+def as_user() -> AsUser:
+    """Calls the command as somebody whom read-only directories stop, which they do not do to root."""
+    demoted = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    if demoted and (not shutil.which("setpriv") or subprocess.run([*demoted, "true"], check=False).returncode):
+        pytest.skip("root cannot be made to respect permissions here")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [*demoted, sys.executable, "-m", "generator", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
 
     return run
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from generator import output
-from tests.conftest import Thresher
+from tests.conftest import AsUser, Thresher
 
 Write = Callable[..., Path]
 
@@ -62,7 +64,7 @@ def test_files_of_others_stay_and_files_of_its_own_go(write: Write, thresher: Th
     Path("out/README.md").write_text("mine too", "utf-8")
     Path("out/link").symlink_to("README.md")
     manifest = json.loads(Path("out/prod/MANIFEST.json").read_text("utf-8"))
-    manifest["files"]["rules/former.yaml"] = "0"
+    manifest["files"]["rules/former.yaml"] = output.sha256(b"from a former build")
     Path("out/prod/MANIFEST.json").write_text(json.dumps(manifest), "utf-8")
     Path("out/prod/rules/former.yaml").write_text("from a former build", "utf-8")
     write("prod.yaml", thresholds="{slow: 2s}")
@@ -106,9 +108,7 @@ def test_a_file_in_the_way_that_thresher_did_not_write_is_not_overwritten(write:
     Path("out/prod/rules/prod.rules.yaml").write_text("mine", "utf-8")
     run = thresher("build", "prod.yaml")
     assert run.exit_code == 3
-    assert run.stderr == (
-        "out/prod/rules/prod.rules.yaml is in the way, and Thresher did not write it: move it\n"
-    ) or run.stderr.endswith("is in the way, and Thresher did not write it: move it\n")
+    assert run.stderr == "out/prod/rules/prod.rules.yaml is in the way, and Thresher did not write it: move it\n"
     assert tree(Path("out")) == {"prod/rules/prod.rules.yaml": b"mine"}
 
 
@@ -154,6 +154,205 @@ def test_the_current_directory_is_not_pulled_from_under_the_users_feet(
     assert run.exit_code == 3
     assert "give it one of its own" in run.stderr
     assert sorted(os.listdir()) == ["prod.yaml", "sub"]
+
+
+def test_a_directory_that_holds_the_current_one_is_known_behind_links(
+    write: Write, thresher: Thresher, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("real/sub/prod.yaml")
+    Path("link").symlink_to("real")
+    monkeypatch.chdir("real/sub")
+    for place in ("link/sub", "link"):
+        run = thresher("build", "prod.yaml", "--out", tmp_path / place)
+        assert run.exit_code == 3
+        assert "is the current directory, or holds it" in run.stderr
+    assert os.listdir() == ["prod.yaml"]
+
+
+def test_a_link_above_the_output_is_followed(write: Write, thresher: Thresher) -> None:
+    write("prod.yaml")
+    Path("real").mkdir()
+    Path("link").symlink_to("real")
+    for number in (1, 2):
+        write("prod.yaml", thresholds=f"{{slow: {number}s}}")
+        assert thresher("build", "prod.yaml", "--out", "link/deep/out").exit_code == 0
+    assert Path("real/deep/out/prod/MANIFEST.json").is_file()
+    assert sorted(os.listdir()) == ["link", "prod.yaml", "real"]
+
+
+def test_a_current_directory_that_is_gone_is_said_so(write: Write, thresher: Thresher, tmp_path: Path) -> None:
+    write("prod.yaml")
+    Path("gone").mkdir()
+    os.chdir("gone")
+    os.rmdir(tmp_path / "gone")
+    try:
+        run = thresher("build", tmp_path / "prod.yaml", "--out", "out")
+    finally:
+        os.chdir(tmp_path)
+    assert run.exit_code == 3
+    assert run.stderr == "the current directory does not exist any more: change to one that does\n"
+
+
+@pytest.mark.parametrize("linked", ["good", "good/rules", "good/tests/good.tests.yaml", "good/MANIFEST.json"])
+@pytest.mark.parametrize("options", [(), ("--check",), ("--prune",)])
+def test_nothing_is_written_or_removed_behind_a_link(
+    linked: str, options: tuple[str, ...], write: Write, thresher: Thresher
+) -> None:
+    for name in ("good", "other"):
+        write(f"{name}.yaml")
+    thresher("build", "good.yaml", "other.yaml")
+    place, real = Path("out", linked), Path("real").absolute()
+    place.rename(real)
+    place.symlink_to(real)
+    before = tree(Path("out")), tree(Path())
+    assert thresher("build", "good.yaml", "other.yaml", "--check").exit_code == 0
+    for name in ("good", "other"):
+        write(f"{name}.yaml", thresholds="{slow: 2s}")
+    given = ["other.yaml"] if options == ("--prune",) else ["good.yaml", "other.yaml"]
+    run = thresher("build", *given, *options)
+    assert run.exit_code == 3
+    assert f"{place} is a symbolic link, and Thresher does not write through links" in run.stderr
+    assert place.is_symlink()
+    for name in ("good", "other"):
+        write(f"{name}.yaml")
+    assert (tree(Path("out")), tree(Path())) == before
+
+
+FOREIGN = {
+    "another program's": {"name": "my app", "files": ["a.js"]},
+    "with a map": {"name": "my app", "files": {"a.js": "0"}},
+    "of another profile": {"thresher": "0.1.0", "profile": "x", "files": {"a.js": "0"}},
+    "without files": {"thresher": "0.1.0", "profile": "webext", "files": ["a.js"]},
+    "a list": ["thresher"],
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_the_manifests_of_other_programs_are_left_alone(content: object, write: Write, thresher: Thresher) -> None:
+    write("prod.yaml")
+    write("out/webext/MANIFEST.json", json.dumps(content))
+    write("out/webext/a.js", "mine")
+    before = tree(Path("out"))
+    run = thresher("build", "prod.yaml", "--prune")
+    assert run.exit_code == 0
+    assert before.items() <= tree(Path("out")).items()
+    assert "webext" not in thresher("build", "prod.yaml").output
+    write("webext.yaml")
+    run = thresher("build", "webext.yaml")
+    assert run.exit_code == 3
+    assert run.stderr == "out/webext/MANIFEST.json is in the way, and Thresher did not write it: move it\n"
+    assert before.items() <= tree(Path("out")).items()
+
+
+def test_what_replaced_a_generated_file_is_kept_and_named_when_its_profile_goes(
+    write: Write, thresher: Thresher
+) -> None:
+    write("prod.yaml")
+    write("gone.yaml")
+    thresher("build", "prod.yaml", "gone.yaml")
+    Path("out/gone/rules/gone.rules.yaml").write_text("groups: []  # my own rules now\n", "utf-8")
+    run = thresher("build", "prod.yaml", "--prune")
+    assert run.exit_code == 0
+    assert run.stdout.splitlines()[-1] == "out: 2 removed"
+    says = "warning: kept, as it is not what Thresher wrote any more; remove it if nobody needs it"
+    assert f"out/gone/rules/gone.rules.yaml: {says}" in run.stderr.splitlines()
+    assert [name for name in tree(Path("out")) if "gone" in name] == ["gone/rules/gone.rules.yaml"]
+    assert "any more" not in thresher("build", "prod.yaml", "--prune").stderr
+
+
+def test_what_replaced_a_generated_file_is_not_overwritten(write: Write, thresher: Thresher) -> None:
+    write("prod.yaml")
+    thresher("build", "prod.yaml")
+    rules = Path("out/prod/rules/prod.rules.yaml")
+    rules.write_text("groups: []  # my own rules now\n", "utf-8")
+    run = thresher("build", "prod.yaml")
+    assert run.exit_code == 3
+    says = "is not what Thresher wrote any more: move it, or remove it to have it written anew"
+    assert run.stderr == f"{rules} {says}\n"
+    rules.unlink()
+    assert thresher("build", "prod.yaml").exit_code == 0
+
+
+def test_an_edited_generated_file_is_written_anew_and_goes_with_its_profile(write: Write, thresher: Thresher) -> None:
+    write("prod.yaml")
+    write("gone.yaml")
+    thresher("build", "prod.yaml", "gone.yaml")
+    for name in ("prod", "gone"):
+        with Path(f"out/{name}/rules/{name}.rules.yaml").open("a") as file:
+            file.write("# edited\n")
+    assert thresher("build", "prod.yaml", "--prune").stdout.splitlines()[-1] == "out: 1 changed, 3 removed"
+
+
+def test_directories_above_the_output_appear_with_it(write: Write, thresher: Thresher) -> None:
+    write("bad.yaml", thresholds="{slow: 0s}")
+    assert thresher("build", "bad.yaml", "--out", "pa/b/c").exit_code == 2
+    assert os.listdir() == ["bad.yaml"]
+    write("prod.yaml")
+    assert thresher("build", "prod.yaml", "--out", "pa/b/c").exit_code == 0
+    assert len(tree(Path("pa/b/c"))) == 3
+    assert sorted(os.listdir()) == ["bad.yaml", "pa", "prod.yaml"]
+    assert os.listdir("pa/b") == ["c"]
+
+
+def test_builds_into_one_directory_wait_for_each_other(write: Write) -> None:
+    names = [f"p{number}" for number in range(4)]
+    command = [sys.executable, "-m", "generator", "build", "--out", "pa/b/c"]
+    profiles = [write(f"{name}.yaml") for name in names]
+    running = [subprocess.Popen([*command, str(path)], stdout=subprocess.DEVNULL) for path in profiles]
+    assert [process.wait() for process in running] == [0] * 4
+    assert sorted(os.listdir("pa/b/c")) == names
+    assert os.listdir("pa/b") == ["c"]
+
+
+def test_after_a_read_only_output_the_next_build_works(write: Write, as_user: AsUser) -> None:
+    for number in (1, 2):
+        write(f"p{number}.yaml")
+    as_user("build", "p1.yaml", "p2.yaml")
+    directories = [Path(path) for path, _, _ in os.walk("out")]
+    for number in (1, 2):
+        write(f"p{number}.yaml", thresholds="{slow: 2s}")
+    before = tree(Path("out"))
+    for directory in directories:
+        directory.chmod(0o555)
+    # One profile alone lies in a directory that cannot be exchanged inside the one above it.
+    run = as_user("build", "p1.yaml")
+    assert run.returncode == 3
+    assert run.stderr.endswith("Permission denied; nothing was changed\n")
+    assert tree(Path("out")) == before
+    assert sorted(os.listdir()) == ["out", "p1.yaml", "p2.yaml"]
+    for directory in directories:
+        directory.chmod(0o755)
+    assert as_user("build", "p1.yaml", "p2.yaml").returncode == 0
+    assert sorted(os.listdir()) == ["out", "p1.yaml", "p2.yaml"]
+
+
+def test_read_only_directories_of_others_are_carried_over(write: Write, as_user: AsUser) -> None:
+    write("prod.yaml")
+    as_user("build", "prod.yaml")
+    folder = Path("out/prod/rules/mine")
+    folder.mkdir()
+    (folder / "file").write_text("mine", "utf-8")
+    folder.chmod(0o555)
+    for number in (2, 1):
+        write("prod.yaml", thresholds=f"{{slow: {number}s}}")
+        run = as_user("build", "prod.yaml")
+        assert run.returncode == 0, run.stderr
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o555
+    assert (folder / "file").read_text("utf-8") == "mine"
+    assert sorted(os.listdir()) == ["out", "prod.yaml"]
+
+
+def test_what_cannot_be_cleared_is_named(write: Write, thresher: Thresher, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    write("prod.yaml")
+    Path(".out.thresher-new").mkdir()
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    run = thresher("build", "prod.yaml")
+    assert run.exit_code == 3
+    assert ".out.thresher-new, which is left over from a build, cannot be removed" in run.stderr
+    assert "Permission denied; remove it" in run.stderr
 
 
 def test_without_an_exchange_in_the_file_system_the_result_is_the_same(

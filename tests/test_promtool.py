@@ -68,6 +68,11 @@ def test_sound_tests_pass(tree: Callable[..., None], thresher: Thresher) -> None
         (("tests", "rules/a.yaml", "rules/b.yaml"), "rule_files names files that do not exist"),
         (("tests", "rule_files:", "---\nrule_files:"), ""),
         (("tests", "tests:\n", "---\ntests:\n"), "must hold one YAML map"),
+        (("tests", "alert_rule_test:\n", "alert_rule_test: 5\n    x:\n"), "cannot be read as a test file"),
+        (("tests", "      - eval_time: 2m\n", "      - 5\n      - eval_time: 2m\n"), "cannot be read as a test file"),
+        (("tests", "alertname: Up", "alertname: [Up]"), "cannot be read as a test file"),
+        (("tests", "tests:\n", "tests: [5]\nx:\n"), "cannot be read as a test file"),
+        (("tests", "tests:\n", "tests: 5\nx:\n"), "cannot be read as a test file"),
         (("rules", "groups:\n", "---\n"), "cannot be read as a test file with its rules"),
         (("rules", RULES, ""), "cannot be read as a test file with its rules"),
         (("rules", "groups:", "x: [\ngroups:"), "cannot be read as a test file with its rules"),
@@ -104,8 +109,7 @@ def test_findings_come_as_json_and_as_workflow_commands(tree: Callable[..., None
     assert thresher("test", "--format", "github").stdout.startswith("::error file=out/p/tests/a.yaml::UP is tested")
 
 
-def test_a_tree_without_tests_is_an_error(tmp_path: Path, thresher: Thresher, promtool: str) -> None:
-    assert promtool
+def test_a_tree_without_tests_is_an_error(tmp_path: Path, thresher: Thresher) -> None:
     run = thresher("test", tmp_path)
     assert run.exit_code == 2
     assert "no test file below it; run `thresher build` first" in run.stderr

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from generator import source
-from generator.findings import Finding, has_errors
+from generator.findings import Finding, InputError, has_errors
 from generator.profile.model import Profile
 from generator.profile.resolve import Defaults, digest, merged, resolve
 from generator.profile.schema import Schema, Validator
@@ -176,10 +177,43 @@ def _unfolded(document: Document) -> tuple[Document, list[Document]]:
     return root, [entry for entry, each in zip(entries, given, strict=True) if isinstance(each, dict)]
 
 
-def files(paths: tuple[Path, ...]) -> Iterator[Path]:
-    """The given files, and the YAML files directly inside the given directories, in a stable order."""
+def files(paths: Iterable[Path]) -> list[Path]:
+    """The given files, and the YAML files directly inside the given directories, each once, in a stable order.
+
+    Hidden files do not count, which are mostly an editor's. Raises InputError for a directory that yields no file.
+    """
+    found: list[Path] = []
+    findings = []
     for path in paths:
-        if path.is_dir():
-            yield from sorted(entry for entry in path.iterdir() if entry.suffix in (".yaml", ".yml"))
-        else:
-            yield path
+        if not os.path.isdir(path):  # also what is missing or cannot be reached: whoever reads it says so
+            found.append(path)
+            continue
+        try:
+            names = sorted(name for name in os.listdir(path) if not name.startswith("."))
+        except OSError as error:
+            wrong, right = f"cannot be listed: {error.strerror}", "give a directory that can be read"
+            findings.append(Finding("error", str(path), 0, 0, "", wrong, right))
+            continue
+        inside = [path / name for name in names if name.endswith((".yaml", ".yml"))]
+        if not inside:
+            wrong, right = "no profile in this directory", "give files that end in .yaml or .yml, or where they are"
+            findings.append(Finding("error", str(path), 0, 0, "", wrong, right))
+        found += inside
+    if findings:
+        raise InputError(findings)
+    once: dict[object, Path] = {}
+    for path in found:
+        once.setdefault(_identity(path), path)
+    return list(once.values())
+
+
+def _identity(path: Path) -> object:
+    """What tells a file from others, however it is spelled or linked.
+
+    Its directory belongs to it: `extends` starts there, so that a link elsewhere can mean another profile.
+    """
+    try:
+        file, directory = os.stat(path), os.stat(path.parent)
+    except OSError:
+        return path
+    return file.st_dev, file.st_ino, directory.st_dev, directory.st_ino
