@@ -8,6 +8,7 @@ import io
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
@@ -238,9 +239,12 @@ class _Report:
 @main.command()
 @click.argument("paths", nargs=-1, type=_PATHS)
 @click.option("--jobs", type=click.IntRange(1), help="How many files to test at once; by default one per core.")
+@click.option(
+    "--mutate", is_flag=True, help="Also prove the tests: change each rule in many ways, and see each noticed."
+)
 @_formats
 @_command(promtool=None, tests=0)
-def test(paths: tuple[Path, ...], jobs: int | None, form: Format) -> int:
+def test(paths: tuple[Path, ...], jobs: int | None, mutate: bool, form: Format) -> int:
     """Prove built rules with promtool: every test file below PATHS (by default: out).
 
     promtool is taken from the environment variable PROMTOOL, or from PATH.
@@ -272,7 +276,34 @@ def test(paths: tuple[Path, ...], jobs: int | None, form: Format) -> int:
         click.echo(render(findings, form))
     if form == "text":
         click.echo(f"{tests} tests in {len(files)} files: {'all passed' if not findings else 'FAILED'}")
+    if mutate and not findings:
+        survivors = [each for file in files for each in _survivors(tool, file, jobs, form)]
+        if form != "text":
+            click.echo(render(survivors, form))
+        return _FINDINGS if survivors else 0
     return _FINDINGS if findings else 0
+
+
+def _survivors(tool: str, file: Path, jobs: int | None, form: Format) -> Iterator[Finding]:
+    """A finding for each change of a rule that its tests do not notice."""
+    from generator import proof
+
+    start = time.monotonic()
+    suite = proof.load(file)
+    verdicts = [each for of_rule in _progress(proof.prove(tool, suite, jobs), len(suite.rules)) for each in of_rule]
+    lost = [each for each in verdicts if not each.killed]
+    if form == "text":
+        share = 100 * (len(verdicts) - len(lost)) / max(len(verdicts), 1)
+        seconds = time.monotonic() - start
+        click.echo(
+            f"{file}: {len(verdicts) - len(lost)} of {len(verdicts)} mutants killed, {share:.1f}% ({seconds:.0f} s)"
+        )
+    for each in lost:
+        if form == "text":
+            click.echo(f"  survives: {each.rule}: {each.what}")
+        yield Finding(
+            "error", str(file), 0, 0, each.rule, f"a mutant survives: {each.what}", "strengthen its scenarios"
+        )
 
 
 @main.command()

@@ -1,0 +1,224 @@
+"""Rules and their tests -> which mutants of the rules the tests notice.
+
+Running a test file once for every mutant would take hours. So many mutants of one rule run side by side, under names
+of their own, in a test file that holds only what they touch: the rule, what it reads, and what reads it. They are
+first held against the rule's own tests, and those that are left against the tests of the rules that read it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from generator import catalog, conventions
+from generator.mutation import Mutant, mutants
+
+Rule = Mapping[str, Any]
+
+_Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_BATCH = 40
+_UNCHANGED = 0
+_NUMBERED = re.compile(r"_mutant(\d+)\b")
+
+
+class Unproven(Exception):
+    """The tests fail before anything is mutated, or cannot be run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one mutant."""
+
+    rule: str
+    what: str
+    killed: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Suite:
+    """A rule file and its test file, as data; `bounds` are those of the latency histogram."""
+
+    groups: Sequence[Mapping[str, Any]]
+    tests: Mapping[str, Any]
+    bounds: tuple[float, ...]
+
+    @cached_property
+    def rules(self) -> list[Rule]:
+        return [rule for group in self.groups for rule in group["rules"]]
+
+    @cached_property
+    def reads(self) -> dict[str, set[str]]:
+        """What the rules of each name read of other rules."""
+        found: dict[str, set[str]] = {_name(rule): set() for rule in self.rules}
+        for rule in self.rules:
+            found[_name(rule)] |= set(re.findall(r"[a-z_]+:[a-z0-9_]+:[a-z0-9_]+", rule["expr"])) & set(found)
+        return found
+
+
+def load(tests: Path) -> Suite:
+    """Reads a generated test file, its rule file, and the manifest that names the release."""
+    content = yaml.load(tests.read_bytes(), _Loader)  # noqa: S506 - a safe loader
+    rules = yaml.load((tests.parent / content["rule_files"][0]).read_bytes(), _Loader)  # noqa: S506
+    manifest = json.loads((tests.parent.parent / conventions.MANIFEST).read_bytes())
+    histogram = catalog.release(manifest["milvus"]).metric(manifest["thresholds"][0]["histogram"])
+    return Suite(rules["groups"], content, histogram.buckets if histogram else ())
+
+
+def prove(promtool: str, suite: Suite, jobs: int | None = None) -> Iterator[list[Verdict]]:
+    """Holds every mutant against the tests, those of one rule after the other. Raises Unproven."""
+    with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
+        yield from pool.map(lambda index: _of_rule(promtool, suite, index), range(len(suite.rules)))
+
+
+def _of_rule(promtool: str, suite: Suite, index: int) -> list[Verdict]:
+    rule = suite.rules[index]
+    found = list(mutants(rule, suite.bounds))
+    verdicts = []
+    for start in range(0, len(found), _BATCH):
+        batch = dict(enumerate(found[start : start + _BATCH], 1))
+        own = {_name(rule)}
+        killed = _killed(promtool, suite, index, batch, own)
+        readers = _closure(suite.reads, own)
+        left = {number: mutant for number, mutant in batch.items() if number not in killed}
+        if left and readers != own:
+            killed |= _killed(promtool, suite, index, left, readers)
+        verdicts += [Verdict(_shown(rule), mutant.what, number in killed) for number, mutant in batch.items()]
+    return verdicts
+
+
+def _closure(reads: Mapping[str, set[str]], names: set[str]) -> set[str]:
+    """The names, and those of all rules that read any of them."""
+    while more := {name for name, read in reads.items() if read & names} - names:
+        names = names | more
+    return names
+
+
+def _killed(promtool: str, suite: Suite, index: int, batch: Mapping[int, Mutant], names: set[str]) -> set[int]:
+    """The numbers of the mutants that the tests of the rules with these names notice."""
+    killed: set[int] = set()
+    while left := {number: mutant for number, mutant in batch.items() if number not in killed}:
+        output = _run(promtool, *_written(suite, index, left, names))
+        # What breaks the evaluation ends a test before the others are judged.
+        broken = set(map(int, re.findall(r"rule: \S+_mutant(\d+),.*err:", output)))
+        failed = set(map(int, _NUMBERED.findall(output)))
+        if _UNCHANGED in failed and not broken:
+            raise Unproven(f"{_shown(suite.rules[index])}: its tests fail as it is\n{output}")
+        killed |= broken or failed
+        if not broken:
+            break
+    return killed
+
+
+def _written(
+    suite: Suite, index: int, batch: Mapping[int, Mutant], names: set[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A rule file and a test file with all of the batch: every rule with one of the names once for each mutant."""
+    target = suite.rules[index]
+    needed = set(names)
+    while more := {read for name in needed for read in suite.reads[name]} - needed:
+        needed |= more
+    groups = []
+    for group in suite.groups:
+        rules: list[Rule] = []
+        for rule in group["rules"]:
+            if _name(rule) in names:
+                rules.append(_numbered(rule, _UNCHANGED, names))
+                rules += [
+                    _numbered(mutant.rule if rule is target else rule, number, names)
+                    for number, mutant in batch.items()
+                ]
+            elif _name(rule) in needed:
+                rules.append(rule)
+        if rules:
+            groups.append({"name": group["name"], "interval": group["interval"], "rules": rules})
+    exprs = "\n".join(rule["expr"] for group in groups for rule in group["rules"])
+    numbers = (_UNCHANGED, *batch)
+    tests = [kept for test in suite.tests["tests"] if (kept := _kept(test, names, numbers, exprs))]
+    order = [group["name"] for group in groups]
+    return {"groups": groups}, {
+        "rule_files": ["rules.yaml"],
+        "evaluation_interval": suite.tests["evaluation_interval"],
+        "group_eval_order": order,
+        "tests": tests,
+    }
+
+
+def _kept(test: Mapping[str, Any], names: set[str], numbers: Iterable[int], exprs: str) -> dict[str, Any] | None:
+    """What of a test is about rules with these names, once for each number; None when nothing is."""
+    alerts = [check for check in test.get("alert_rule_test", ()) if check["alertname"] in names]
+    samples = [check for check in test.get("promql_expr_test", ()) if _about(check["expr"], names)]
+    if not alerts and not samples:
+        return None
+    return {
+        "interval": test["interval"],
+        "input_series": [
+            series for series in test.get("input_series", ()) if series["series"].partition("{")[0] in exprs
+        ],
+        "alert_rule_test": [
+            {**check, "alertname": _renamed(check["alertname"], number)} for number in numbers for check in alerts
+        ],
+        "promql_expr_test": [
+            {**check, "expr": _rewritten(check["expr"], number, names)} for number in numbers for check in samples
+        ],
+    }
+
+
+def _about(expr: str, names: set[str]) -> bool:
+    return any(re.search(rf"(?<![\w:]){re.escape(name)}(?![\w:])", expr) for name in names)
+
+
+def _numbered(rule: Rule, number: int, names: set[str]) -> Rule:
+    key = "alert" if "alert" in rule else "record"
+    return {**rule, key: _renamed(rule[key], number), "expr": _rewritten(rule["expr"], number, names)}
+
+
+def _rewritten(expr: str, number: int, names: set[str]) -> str:
+    """The expression with the number in every one of the names."""
+    pattern = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    return re.sub(rf"(?<![\w:])(?:{pattern})(?![\w:])", lambda found: _renamed(found[0], number), expr)
+
+
+def _renamed(name: str, number: int) -> str:
+    return f"{name}_mutant{number}"
+
+
+def _run(promtool: str, rules: Mapping[str, Any], tests: Mapping[str, Any]) -> str:
+    """What promtool prints of these files; empty when every test passes. Raises Unproven."""
+    with tempfile.TemporaryDirectory() as directory:
+        for name, content in (("rules.yaml", rules), ("tests.yaml", tests)):
+            with open(Path(directory, name), "w", encoding="utf-8") as file:
+                yaml.dump(content, file, _Dumper, sort_keys=False, width=1_000_000)
+        done = subprocess.run(
+            [promtool, "test", "rules", "tests.yaml"], cwd=directory, capture_output=True, text=True, check=False
+        )
+    output = done.stdout + done.stderr
+    if done.returncode and not _NUMBERED.search(output):
+        raise Unproven(output.strip())
+    return output if done.returncode else ""
+
+
+def _name(rule: Rule) -> str:
+    name: str = rule.get("alert") or rule["record"]
+    return name
+
+
+def _shown(rule: Rule) -> str:
+    """The name of a rule with the labels that tell it from others of the name."""
+    labels = [
+        f'{label}="{text}"'
+        for label, text in rule.get("labels", {}).items()
+        if label in ("part", "phase", "scope") or (label == "tier" and "record" in rule)
+    ]
+    return _name(rule) + (f"{{{', '.join(labels)}}}" if labels else "")

@@ -1,0 +1,82 @@
+"""Mutants are rules that parse, differ from the original in one thing, and come in every kind that people get wrong."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import promql_parser
+import pytest
+
+from generator.mutation import mutants
+from tests.conftest import EXAMPLES
+
+BOUNDS = (32.0, 64.0, 128.0, 256.0, 1024.0)
+
+
+def whats(**rule: Any) -> set[str]:
+    return {mutant.what for mutant in mutants(rule, BOUNDS)}
+
+
+def exprs(expr: str) -> dict[str, str]:
+    return {mutant.what: mutant.rule["expr"] for mutant in mutants({"record": "a:b:c", "expr": expr}, BOUNDS)}
+
+
+@pytest.mark.parametrize(
+    ("expr", "what", "mutated"),
+    [
+        ("x > 0.99", "0.99 becomes 0.989", "x > 0.989"),
+        ("x > 0.99", "0.99 becomes 0.991", "x > 0.991"),
+        ("x >= 3", "3 becomes 2", "x >= 2"),
+        ("x > 20", "`>` turned in `x > 20`", "x < 20"),
+        ("y / (x > 0)", "guard `> 0` dropped", "y / (x)"),
+        ("x and on (a, b) y", "`and y` dropped", "x"),
+        ("x unless on (a, b) y", "`unless y` dropped", "x"),
+        ("x or y", "`x or` dropped", "y"),
+        ("x and on (a, b) y", "`b` dropped from on() of `and`", "x and on (a) y"),
+        ("sum by (a, b) (x)", "`b` dropped from sum by", "sum by (a) (x)"),
+        ("sum by (a) (x)", "`instance` added to sum by", "sum by (a, instance) (x)"),
+        ("sum by (a) (x)", "sum becomes max", "max by (a) (x)"),
+        ("rate(x[5m])", "rate becomes increase", "increase(x[5m])"),
+        ("rate(x[5m])", "[5m] of x halved", "rate(x[2m30s])"),
+        ("rate(x[5m] offset 1h)", "`offset 1h` of x doubled", "rate(x[5m] offset 2h)"),
+        ("rate(x[5m] offset 1h)", "[5m] of x doubled", "rate(x[10m] offset 1h)"),
+        ('x{a="b",c!="d"}', 'a="b" of x dropped', 'x{c!="d"}'),
+        ('x{a="b",c!="d"}', 'c!="d" of x negated', 'x{a="b", c="d"}'),
+        (r'x{le=~"128(\\.0)?"}', r'le=~"128(\\.0)?" of x becomes 64(\.0)?', r'x{le=~"64(\\.0)?"}'),
+        (r'x{le=~"128(\\.0)?"}', r'le=~"128(\\.0)?" of x becomes 256(\.0)?', r'x{le=~"256(\\.0)?"}'),
+        ("quantile_over_time(0.5, x[6h])", "quantile 0.5 becomes 0.55", "quantile_over_time(0.55, x[6h])"),
+        ("x * y", "`*` becomes `/` in `x * y`", "x / y"),
+    ],
+)
+def test_what_people_get_wrong_is_a_mutant(expr: str, what: str, mutated: str) -> None:
+    assert exprs(expr)[what] == mutated
+
+
+def test_timing_and_texts_of_an_alert_are_mutated_too() -> None:
+    found = whats(
+        alert="A", expr="x", **{"for": "5m"}, keep_firing_for="1m", labels={"severity": "info"}, annotations={"a": "b"}
+    )
+    assert found == {
+        "`for` removed",
+        "`for` doubled",
+        "`keep_firing_for` removed",
+        "`keep_firing_for` doubled",
+        "label severity changed",
+        "annotation a changed",
+    }
+
+
+def test_a_record_is_renamed() -> None:
+    assert "record renamed" in whats(record="a:b:c", expr="x")
+
+
+def test_every_mutant_of_the_examples_parses_and_is_another_rule() -> None:
+    import yaml
+
+    content = yaml.safe_load((EXAMPLES / "out/prod-search/rules/prod-search.rules.yaml").read_text("utf-8"))
+    for group in content["groups"]:
+        for rule in group["rules"]:
+            own = str(promql_parser.parse(rule["expr"]))
+            for mutant in mutants(rule, BOUNDS):
+                changed = str(promql_parser.parse(mutant.rule["expr"])) != own
+                assert changed or {**mutant.rule, "expr": ""} != {**rule, "expr": ""}, mutant.what
