@@ -446,13 +446,14 @@ def _histogram(
     return {bound: under(bound) for bound in bounds}, total
 
 
-def _exact(gains: Iterable[float | None]) -> list[float | None]:
+def _exact(gains: Iterable[float | None], samples: int) -> list[float | None]:
     """The gains as multiples of one binary fraction: sums of them are exact, no counter seems to fall by a rounding.
 
-    Of the 53 bits of a float, 33 are for the gain and the others for how often it is added.
+    A float has 53 bits; those that the sum of so many samples does not need are left to the gain.
     """
     found = list(gains)
-    exponent = 33 - math.frexp(max((gain for gain in found if gain is not None), default=0.0))[1]
+    largest = max((gain for gain in found if gain is not None), default=0.0)
+    exponent = 53 - samples.bit_length() - math.frexp(largest)[1]
     return [None if gain is None else math.ldexp(round(math.ldexp(gain, exponent)), -exponent) for gain in found]
 
 
@@ -472,7 +473,7 @@ def _spread(requests: float, slower: float, fraction: float) -> tuple[float, flo
 
 def _counter(gains: Iterable[float | None], story: _Story) -> str:
     """Promtool's notation for a counter that gains so much per sample: calm, in the breach, and calm again."""
-    calm, breach = _exact(gains)
+    calm, breach = _exact(gains, (story.calm + story.breach + story.recovery) * story.density)
     parts, total, there = [], 0.0, False
     for steps, gain in ((story.calm, calm), (story.breach, breach), (story.recovery, calm)):
         samples = steps * story.density
