@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
 from functools import cached_property, lru_cache
 from typing import Any
 
@@ -352,21 +352,39 @@ class AlertContext:
         return f"{plain(self.allowed_ratio * 100)}%"
 
     @property
+    def plenty(self) -> int:
+        """Requests per minute, in whole millions, that are enough to judge by after a thousandth of the window."""
+        return _MANY * max(math.ceil(self.min_per_minute / 1000), 1)
+
+    @property
     def just_under(self) -> int:
-        """A number of requests in a million that is just allowed."""
-        return math.floor(self.allowed_ratio * _MANY * Decimal("0.9994"))
+        """How many of plenty are just allowed."""
+        return self._of_plenty(math.floor((self.allowed_ratio - self._margin) * _MANY))
 
     @property
     def just_over(self) -> int:
-        """A number of requests in a million that is just too many, and whose percentage no two engines round apart."""
-        count = math.floor(self.allowed_ratio * _MANY * Decimal("1.0006")) + 1
+        """How many of plenty are just too many."""
+        return self._of_plenty(self._just_over)
+
+    @property
+    def just_over_share(self) -> float:
+        return self._just_over / _MANY
+
+    @property
+    def _just_over(self) -> int:
+        """A number in a million that is just too many, and whose percentage no two engines round apart."""
+        count = math.floor((self.allowed_ratio + self._margin) * _MANY) + 1
         while not _rounds_alike(count):
             count += 1
         return count
 
     @property
-    def just_over_share(self) -> float:
-        return self.just_over / _MANY
+    def _margin(self) -> Decimal:
+        """How far from the allowed share is just under and just over it."""
+        return Decimal("0.0006") * min(self.allowed_ratio, 1 - self.allowed_ratio)
+
+    def _of_plenty(self, of_a_million: int) -> int:
+        return of_a_million * (self.plenty // _MANY)
 
     @property
     def min_request_rate(self) -> Rate:
@@ -393,6 +411,12 @@ class AlertContext:
         return self.settings.threshold
 
     @property
+    def too_seldom(self) -> float:
+        """So many changes, or one more, are not yet enough."""
+        assert isinstance(self.threshold, int)
+        return max(self.threshold - 2, 0.5)
+
+    @property
     def threshold_ratio(self) -> Decimal:
         assert isinstance(self.threshold, Share)
         return self.threshold.ratio
@@ -409,8 +433,50 @@ class AlertContext:
 
     @property
     def past_offset(self) -> Duration:
-        """How far back the past begins that a spike is held against: before the spike can have begun."""
-        return Duration(2 * self.window.milliseconds + self.settings.for_.milliseconds)
+        """How far back the past begins that a spike is held against: before the spike can have begun.
+
+        The spike must have filled the window and lasted for `for`; the rest leaves time for evaluations.
+        """
+        return Duration(
+            self.window.milliseconds + self.settings.for_.milliseconds + margin(self.settings, self.window).milliseconds
+        )
+
+    @property
+    def spiked(self) -> float:
+        """A factor that is just above the threshold, with as many digits as annotations have."""
+        assert isinstance(self.threshold, Factor)
+        return float((self.threshold.times * Decimal("1.05")).quantize(Decimal("0.01"), ROUND_UP))
+
+    @property
+    def norm(self) -> Duration:
+        """How much of the past is taken for normal: far longer than what must hold before the alert fires."""
+        return max(_NORM, self.settings.for_.times(6))
+
+    @property
+    def memory(self) -> Duration:
+        """For how long what was there is missed: longer than it must be away before the alert fires."""
+        return max(_MEMORY, self.settings.for_.times(2))
+
+    @property
+    def norm_in_words(self) -> str:
+        return "six hours" if self.norm == _NORM else str(self.norm)
+
+    @property
+    def memory_in_words(self) -> str:
+        return "day" if self.memory == _MEMORY else str(self.memory)
+
+    @property
+    def past(self) -> Duration:
+        """A past, for tests, that outweighs a breach in what is taken for normal."""
+        return Duration(_PAST.milliseconds + 2 * self.settings.for_.milliseconds)
+
+
+_NORM, _MEMORY, _PAST, _MARGIN = map(Duration.parse, ("6h", "1d", "2h", "5m"))
+
+
+def margin(alert: AlertSettings, window: Duration) -> Duration:
+    """How much time lies at least between the beginning of a spike and the past that it is held against."""
+    return max(window, alert.for_, _MARGIN)
 
 
 def _rounds_alike(count: int) -> bool:

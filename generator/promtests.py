@@ -1,7 +1,8 @@
 """Rule sets -> promtool unit tests that prove them.
 
 A scenario, declared beside its rule, tells a story in three parts: *calm* (the alert must be silent, for longer than
-its `for`), *breach* (it must fire) and calm again (it must resolve). Each part is long enough for windows to fill.
+its `for`), *breach* (it must fire) and calm again (it must resolve). Each part is long enough for windows to fill,
+whatever window and `for` a profile asks for; what takes long is played in longer steps.
 The stories become promtool test cases whose input series have the names, labels and buckets that the release exposes.
 
 What is generated stays off the edges where promtool versions differ: no sample counts at the border of a window
@@ -10,26 +11,34 @@ What is generated stays off the edges where promtool versions differ: no sample 
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Any
 
 from generator.buckets import Point, spellings
 from generator.catalog import View
-from generator.context import RATE_LIMITED
+from generator.context import RATE_LIMITED, margin
 from generator.profile import Profile, Selector
 from generator.promql.text import equals, quoted_string
 from generator.rules import Group, Rule, RuleSet
 from generator.templates import TemplateError, lookup
-from generator.units import Duration, plain
+from generator.units import Duration, Factor, plain
 
 Labels = Mapping[str, str]
 
 # Steps after which a change has passed through every window, whatever the promtool version counts at its edges.
 _SLACK = 2
+
+# How many steps an average story may have: promtool evaluates every rule at each of them.
+_STEPS = 100
+
+# Samples that a window must hold for a rate to be as if measured without gaps.
+_IN_WINDOW = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +63,8 @@ class SampleCheck:
 class Case:
     """One scenario of one rule: input series (name with labels, values) and what must hold.
 
-    `feeds` are the metrics that it has series of, `steps` is how long it lasts.
+    `feeds` are the metrics that it has series of, `steps` is how long it lasts, `density` how many samples of each
+    series there are in a step.
     """
 
     name: str
@@ -63,19 +73,21 @@ class Case:
     samples: tuple[SampleCheck, ...]
     feeds: frozenset[str]
     steps: int
+    density: int
 
     @cached_property
     def moments(self) -> tuple[int, ...]:
-        """When something is checked, and how long it all lasts."""
-        return (*[check.step for check in self.alerts], *[check.step for check in self.samples], self.steps)
+        """When something is checked, how long it all lasts, and in how many samples."""
+        steps = (*[check.step for check in self.alerts], *[check.step for check in self.samples])
+        return (*steps, self.steps, self.density)
 
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """The tests of one rule set. `step` is both the sample and the evaluation interval.
+    """The tests of one rule set. Rules are evaluated once in a `step`.
 
-    Each test runs several cases at once, none of which feeds a metric that the rule of another reads: promtool
-    evaluates every rule at every step of a test, so fewer tests are what makes the whole faster.
+    Each test runs several cases of equal density at once, none of which feeds a metric that the rule of another reads:
+    promtool evaluates every rule at every step of a test, so fewer tests are what makes the whole faster.
     """
 
     profile: Profile
@@ -97,8 +109,8 @@ def suite(rule_set: RuleSet) -> Suite:
     return Suite(profile, stages[0].step, names, (*tests, (_without_data(rule_set.rules, stages[0]),)))
 
 
-# Of one case: how many steps it lasts, the metrics that it feeds, the metrics that its rule reads.
-_Needs = tuple[int, frozenset[str], frozenset[str]]
+# Of one case: how many steps it lasts, its density, the metrics that it feeds, the metrics that its rule reads.
+_Needs = tuple[int, int, frozenset[str], frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +133,7 @@ def _group_cases(group: Group, stage: _Stage) -> _GroupCases:
                 key = (*key, "again")
             siblings.setdefault(key, []).append((case, own))
     found = [_combined(tuple(members)) for members in siblings.values()]
-    needs = [(case.steps, case.feeds, read) for case, read in found]
+    needs = [(case.steps, case.density, case.feeds, read) for case, read in found]
     return _GroupCases(tuple(case for case, _ in found), tuple(needs))
 
 
@@ -148,49 +160,68 @@ def _combined(members: tuple[tuple[Case, frozenset[str]], ...]) -> tuple[Case, f
             replace(check, samples=tuple((labels, len(cases)) for labels, _ in check.samples)) for check in timing
         )
     series = tuple(each for case in cases for each in case.series)
-    return Case(
-        first.name, series, alerts, timing, frozenset().union(*[case.feeds for case in cases]), first.steps
-    ), reads
+    feeds = frozenset().union(*[case.feeds for case in cases])
+    return replace(first, series=series, alerts=alerts, samples=timing, feeds=feeds), reads
 
 
 @lru_cache(maxsize=1024)
 def _packed(groups: tuple[tuple[_Needs, ...], ...]) -> tuple[tuple[int, ...], ...]:
     """Which cases, by their number, go into one test: the longest first, each where it fits."""
     cases = [needs for group in groups for needs in group]
-    packs: list[tuple[list[int], set[str], set[str]]] = []
+    packs: list[tuple[int, list[int], set[str], set[str]]] = []
     for index in sorted(range(len(cases)), key=lambda index: (-cases[index][0], index)):
-        _, feeds, reads = cases[index]
-        fitting = (each for each in packs if feeds.isdisjoint(each[1] | each[2]) and reads.isdisjoint(each[1]))
+        _, density, feeds, reads = cases[index]
+        fitting = (
+            pack
+            for pack in packs
+            if pack[0] == density and feeds.isdisjoint(pack[2] | pack[3]) and reads.isdisjoint(pack[2])
+        )
         pack = next(fitting, None)
         if pack is None:
-            packs.append(pack := ([], set(), set()))
-        members, fed, read = pack
+            packs.append(pack := (density, [], set(), set()))
+        _, members, fed, read = pack
         members.append(index)
         fed |= feeds
         read |= reads
-    return tuple(tuple(sorted(members)) for members, _, _ in packs)
+    return tuple(tuple(sorted(members)) for _, members, _, _ in packs)
 
 
 def step_of(profile: Profile) -> Duration:
-    """The sample interval of the tests, in whole seconds: windows and `for`s are several steps long."""
-    window = profile.window.seconds
-    shortest = min((a.for_.seconds for a in profile.alerts.values() if a.enabled and a.for_), default=window)
-    return Duration.of_seconds(max(math.floor(max(min(window / 5, shortest / 2), window / 60)), 1))
+    """The evaluation interval of the tests, in whole seconds: `for`s are several steps long, stories not too many.
+
+    Four steps must pass between the beginning of a spike and the past that it is held against.
+    """
+    alerts = [alert for alert in profile.alerts.values() if alert.enabled]
+    margins = (margin(alert, profile.window).seconds / 4 for alert in alerts if isinstance(alert.threshold, Factor))
+    most = min([_LONGEST_STEP.seconds, *margins])
+    shortest = min((alert.for_.seconds for alert in alerts if alert.for_), default=2 * most)
+    waits = sum((2 * alert.for_.seconds + alert.keep_firing_for.seconds for alert in alerts), Decimal(0))
+    story = 3 * profile.window.seconds + waits / max(len(alerts), 1)
+    return Duration.of_seconds(max(math.floor(min(max(shortest / 2, story / _STEPS), most)), 1))
+
+
+# Rules that look back an hour must find several steps in it.
+_LONGEST_STEP = Duration.parse("30m")
 
 
 @dataclass(frozen=True, eq=False)
 class _Stage:
-    """What the scenarios of a profile are played on: `deployment` are the labels of its targets."""
+    """What the scenarios of a profile are played on: `deployment` are the labels of its targets.
+
+    `second` is a label in which two targets of one deployment differ.
+    """
 
     release: View
     step: Duration
     window: Duration
     deployment: Labels
     samples: Labels
+    second: str
 
-    @property
-    def minutes(self) -> float:
-        return float(self.step.seconds) / 60
+    def density(self, within: Duration, samples: int) -> int:
+        """How many samples a step must have for at least so many in the time; they lie whole milliseconds apart."""
+        least = math.ceil(samples * self.step.milliseconds / within.milliseconds)
+        return next(count for count in itertools.count(max(least, 1)) if not self.step.milliseconds % count)
 
     def steps(self, duration: Duration | str) -> int:
         length = Duration.parse(duration) if isinstance(duration, str) else duration
@@ -207,32 +238,49 @@ def _stage(
         "job": "milvus", "instance": "milvus-0:9091", "node_id": "1", "db_name": "default", "collection_name": "others",
         "query_type": operation, "msg_type": operation, "function_name": "Search", **deployment,
     }  # fmt: skip
-    return _Stage(release, step, window, deployment, samples)
+    second = next(label for label in ("instance", "pod", "_".join(deployment)) if label not in deployment)
+    return _Stage(release, step, window, deployment, samples, second)
 
 
 @dataclass(frozen=True, slots=True)
 class _Story:
-    """How many steps each part of a scenario lasts."""
+    """How many steps each part of a scenario lasts, and how many samples there are in a step."""
 
     calm: int
     breach: int
     recovery: int
+    density: int
 
     @classmethod
     def of(cls, rule: Rule, scenario: Mapping[str, Any], stage: _Stage) -> _Story:
-        window = stage.steps(stage.window) + _SLACK
+        density = max(_density(stimulus, stage) for stimulus in scenario["given"])
+        # After so many steps the condition is what the part of the story makes it.
+        settled = stage.steps(scenario.get("within", stage.window)) + _SLACK
         if not rule.is_alert:
-            return cls(0, window + 1, 0)
-        least = window + stage.steps(rule.for_) + 1
+            return cls(0, settled + 1, 0, density)
+        least = settled + stage.steps(rule.for_) + 1
 
         def steps(key: str) -> int:
-            return stage.steps(scenario[key]) if key in scenario else 0
+            return stage.steps(scenario[key]) if key in scenario else least
 
-        return cls(
-            calm=max(steps("calm_for"), least),
-            breach=steps("breach_for") or least,
-            recovery=max(steps("recover_for"), window) + stage.steps(rule.keep_firing_for) + 1,
-        )
+        recovery = settled + stage.steps(rule.keep_firing_for) + 1
+        return cls(max(steps("calm_for"), least), max(steps("breach_for"), least), recovery, density)
+
+
+def _density(stimulus: Mapping[str, Any], stage: _Stage) -> int:
+    """How many samples in a step the series of an entry of `given` needs."""
+    if "gauge" not in stimulus:
+        return stage.density(stage.window, _IN_WINDOW)
+    changes = float(_changes(stimulus) or 0)
+    return stage.density(_HOUR, math.ceil((changes + 1) ** 2)) if changes else 1
+
+
+_HOUR = Duration.parse("1h")
+
+
+def _changes(stimulus: Mapping[str, Any]) -> Any:
+    breach = stimulus.get("breach")
+    return breach.get("changes") if isinstance(breach, dict) else None
 
 
 @lru_cache(maxsize=4096)
@@ -270,7 +318,7 @@ def _case(rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Label
         alerts, checks = (), (_recorded(rule, scenario["expect"], samples, story),)
     name = f"{rule.name}: {scenario['name']}{'' if spelling is None else _SPELLED[spelling]}"
     steps = story.calm + story.breach + story.recovery
-    return Case(name, tuple(series), alerts, checks, frozenset(feeds), steps)
+    return Case(name, tuple(series), alerts, checks, frozenset(feeds), steps, story.density)
 
 
 def _unfolded(given: Iterable[Mapping[str, Any]], rule: Rule) -> Iterator[Mapping[str, Any]]:
@@ -329,7 +377,7 @@ def _without_data(rules: tuple[Rule, ...], stage: _Stage) -> Case:
     step = max([stage.steps(rule.for_) for rule in alerts], default=0) + stage.steps(stage.window)
     names = dict.fromkeys(rule.name for rule in alerts)
     checks = tuple(AlertCheck(step, name, ()) for name in names)
-    return Case("no series at all: every alert is silent", (), checks, (), frozenset(), step)
+    return Case("no series at all: every alert is silent", (), checks, (), frozenset(), step, 1)
 
 
 def _labels(rule: Rule, expect: Mapping[str, Any], samples: Labels) -> dict[str, str]:
@@ -353,16 +401,19 @@ def _series(
     labels = {label: known[label][0] if label in known else "x" for label in own}
     labels |= {label: samples[label] for label in (*own, "job", "instance", *stage.deployment) if label in samples}
     labels |= {**special, **given}
+    if "target" in stimulus:
+        labels[stage.second] = stimulus["target"]
     calm = stimulus.get("calm", stimulus.get("breach"))
     breach = stimulus.get("breach", calm)
     if kind == "gauge":
-        return metric, [(_named(name, labels), _gauge(calm, breach, story))]
+        return metric, [(_named(name, labels), _gauge(calm, breach, story, stage))]
+    minutes = float(stage.step.seconds) / 60 / story.density
     if kind == "counter":
-        gains = [None if level == "absent" else _exact(float(level["add"]) * stage.minutes) for level in (calm, breach)]
+        gains = [None if level == "absent" else float(level["add"]) * minutes for level in (calm, breach)]
         return metric, [(_named(name, labels), _counter(gains, story))]
     also = lookup(stimulus["also"], rule.bindings).values if "also" in stimulus else ()
     at = lookup(stimulus["at"], rule.bindings)
-    levels = [_histogram(level, at, also, stage.minutes) for level in (calm, breach)]
+    levels = [_histogram(level, at, also, minutes) for level in (calm, breach)]
     made = []
     before, after = _named(f"{name}_bucket", {**labels, "le": "?"}).split('le="?"')
     for bound in levels[0][0]:
@@ -377,7 +428,7 @@ def _series(
 def _histogram(
     level: Any, at: Point, also: Iterable[float], minutes: float
 ) -> tuple[dict[float, float | None], float | None]:
-    """What each bucket and the sum of a histogram gain per step; None while it is absent.
+    """What each bucket and the sum of a histogram gain per sample; None while it is absent.
 
     The buckets are those around the point, and `also` others. All requests lie in the buckets next to it. There is
     a sum only where the level says what the mean is.
@@ -389,18 +440,21 @@ def _histogram(
     lower, upper = _spread(requests, slower, float(at.fraction))
 
     def under(bound: float) -> float:
-        return _exact(
-            requests if bound > at.upper else upper if bound == at.upper else lower if bound == at.lower else 0.0
-        )
+        return requests if bound > at.upper else upper if bound == at.upper else lower if bound == at.lower else 0.0
 
-    return {bound: under(bound) for bound in bounds}, _exact(
-        requests * float(level["mean"])
-    ) if "mean" in level else None
+    total = requests * float(level["mean"]) if "mean" in level else None
+    return {bound: under(bound) for bound in bounds}, total
 
 
-def _exact(gain: float) -> float:
-    """The gain rounded to a binary fraction: sums of it are exact, so that no counter seems to fall by a rounding."""
-    return round(gain * 65_536) / 65_536
+def _exact(gains: Iterable[float | None], samples: int) -> list[float | None]:
+    """The gains as multiples of one binary fraction: sums of them are exact, no counter seems to fall by a rounding.
+
+    A float has 53 bits; those that the sum of so many samples does not need are left to the gain.
+    """
+    found = list(gains)
+    largest = max((gain for gain in found if gain is not None), default=0.0)
+    exponent = 53 - samples.bit_length() - math.frexp(largest)[1]
+    return [None if gain is None else math.ldexp(round(math.ldexp(gain, exponent)), -exponent) for gain in found]
 
 
 def _spread(requests: float, slower: float, fraction: float) -> tuple[float, float]:
@@ -417,41 +471,55 @@ def _spread(requests: float, slower: float, fraction: float) -> tuple[float, flo
     return 0.0, (requests - slower) / fraction
 
 
-def _counter(gains: list[float | None], story: _Story) -> str:
-    """Promtool's notation for a counter that gains so much per step: calm, in the breach, and calm again."""
-    calm, breach = gains
+def _counter(gains: Iterable[float | None], story: _Story) -> str:
+    """Promtool's notation for a counter that gains so much per sample: calm, in the breach, and calm again."""
+    calm, breach = _exact(gains, (story.calm + story.breach + story.recovery) * story.density)
     parts, total, there = [], 0.0, False
     for steps, gain in ((story.calm, calm), (story.breach, breach), (story.recovery, calm)):
-        if not steps:
+        samples = steps * story.density
+        if not samples:
             continue
         if gain is None:
-            parts.append(_gone(steps, there))
+            parts.append(_gone(samples, there))
             there = False
             continue
         start = total + gain if there else total
-        parts.append(f"{_number(start)}+{_number(gain)}x{steps - 1}")
-        total, there = start + gain * (steps - 1), True
+        parts.append(f"{_number(start)}+{_number(gain)}x{samples - 1}")
+        total, there = start + gain * (samples - 1), True
     return " ".join(parts)
 
 
-def _gauge(calm: Any, breach: Any, story: _Story) -> str:
-    """Promtool's notation for a gauge that has a value in each part, or changes it several times in the breach."""
-    parts, there = [], False
-    changes = int(breach["changes"]) if isinstance(breach, dict) and "changes" in breach else 0
+def _gauge(calm: Any, breach: Any, story: _Story, stage: _Stage) -> str:
+    """Promtool's notation for a gauge that has a value in each part, or changes it again and again in the breach."""
+    parts, there, risen = [], False, 0
     for steps, level in ((story.calm, calm), (story.breach, breach), (story.recovery, calm)):
-        if not steps:
+        samples = steps * story.density
+        if not samples:
             continue
         if level == "absent":
-            parts.append(_gone(steps, there))
+            parts.append(_gone(samples, there))
         elif "is" in level:
-            value = float(level["is"]) + (changes if len(parts) > 1 and changes else 0)
-            parts.append(f"{_number(value)}x{steps - 1}")
+            parts.append(f"{_number(float(level['is']) + risen)}x{samples - 1}")
         else:
-            first, each = float(calm["is"]), steps // changes
-            lengths = [each] * (changes - 1) + [steps - each * (changes - 1)]
-            parts += [f"{_number(first + index + 1)}x{length - 1}" for index, length in enumerate(lengths)]
+            lengths = _runs(float(level["changes"]), samples, story.density, stage.step)
+            parts += [f"{_number(float(calm['is']) + index)}x{length - 1}" for index, length in enumerate(lengths)]
+            risen = len(lengths)
         there = level != "absent"
     return " ".join(parts)
+
+
+def _runs(changes: float, samples: int, density: int, step: Duration) -> list[int]:
+    """How many samples each value lasts, for an hour to hold so many changes, at times one more, but never fewer.
+
+    The next change is due right after the last step, where it is checked: then there is not one more. Whether the
+    sample that is just an hour old counts, as it does before Prometheus 3, makes no difference.
+    """
+    in_hour = _HOUR.milliseconds * density / step.milliseconds
+    each = math.floor((in_hour - 1) / Decimal(changes))
+    checked = samples - density + 1
+    first = checked % each
+    bounds = [*([0] if first else []), *range(first, samples, each), samples]
+    return [end - start for start, end in itertools.pairwise(bounds)]
 
 
 def _gone(steps: int, there: bool) -> str:

@@ -76,12 +76,17 @@ def tests_yaml(suite: Suite, rules_file: str) -> str:
 
 @lru_cache(maxsize=512)
 def _test(cases: tuple[Case, ...], step: Duration) -> str:
-    lines = [f"  - name: {text(' | '.join(case.name for case in cases))}", f"    interval: {step}"]
+    lines = [f"  - name: {text(' | '.join(case.name for case in cases))}", f"    interval: {_interval(cases, step)}"]
     for key, part in (("input_series", _series), ("alert_rule_test", _alerts), ("promql_expr_test", _samples)):
         written = [each for case in cases if (each := part(case, step))]
         if written:
             lines += [f"    {key}:", *written]
     return "\n".join(lines)
+
+
+def _interval(cases: tuple[Case, ...], step: Duration) -> Duration:
+    """How far the samples of a test lie apart."""
+    return Duration(step.milliseconds / cases[0].density)
 
 
 @lru_cache(maxsize=4096)

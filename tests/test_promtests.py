@@ -93,13 +93,35 @@ def test_input_series_have_the_labels_and_buckets_of_the_release(milvus: str) ->
 
 @pytest.mark.parametrize(
     ("settings", "step"),
-    [({}, "1m"), ({"window": "2m"}, "24s"), ({"window": "1d"}, "24m"), ({"alerts": "{MilvusDown: {for: 30s}}"}, "15s")],
+    [
+        ({}, "1m"),
+        ({"window": "4s", "scrape_interval": "1s", "evaluation_interval": "1s"}, "1m"),
+        ({"window": "1d"}, "30m"),
+    ],
 )
-def test_windows_and_holds_are_several_steps_long(
+def test_fors_are_several_steps_long_but_stories_not_too_many(
     settings: dict[str, str], step: str, compiled: Callable[..., Compiled]
 ) -> None:
     compiled(**settings)
     assert read_tests()["evaluation_interval"] == step
+
+
+@pytest.mark.parametrize(
+    ("settings", "label"),
+    [({}, "instance"), ({"selector": "{instance: h}"}, "pod"), ({"identity": "[instance]"}, "pod")],
+)
+def test_a_second_target_is_still_of_the_same_deployment(
+    settings: dict[str, str], label: str, compiled: Callable[..., Compiled]
+) -> None:
+    compiled(**settings)
+    names = {series["series"] for test in read_tests()["tests"] for series in test.get("input_series", ())}
+    assert any(name.startswith("up{") and f'{label}="second"' in name for name in names)
+
+
+def test_for_is_written_and_proven_as_it_takes_effect(compiled: Callable[..., Compiled]) -> None:
+    rules = compiled(alerts="{MilvusDown: {for: 7s, keep_firing_for: 31s}}")
+    assert (rules.named("MilvusDown")["for"], rules.named("MilvusDown")["keep_firing_for"]) == ("30s", "1m")
+    assert "takes effect as 30s" in rules.run.output
 
 
 def test_tests_do_not_multiply_with_scopes(compiled: Callable[..., Compiled]) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from generator import templates
+from generator.profile.schema import threshold_kind
 from tests.conftest import Thresher
 
 RULES = """\
@@ -152,3 +157,100 @@ def test_a_promtool_that_is_none_is_named(
     run = thresher("test")
     assert run.exit_code == 3
     assert says in run.stderr
+
+
+ALERTS = {name: template.settings for name, template in templates.load().alerts.items()}
+TARGETS: tuple[dict[str, Any], ...] = (
+    {"selector": {"namespace": "a"}},
+    {"selector": {"instance": "h:9091"}},
+    {"selector": {"namespace": "a"}, "identity": ["namespace", "instance"]},
+    {"selector": {"job": "x"}},
+    {"selector": {"namespace": ["a", "b"]}, "identity": ["namespace", "job"]},
+    {"selector": {"job": "x", "instance": "h", "pod": "p"}},
+)
+RHYTHMS = [
+    dict(zip(("scrape_interval", "evaluation_interval", "window"), rhythm.split(), strict=True))
+    for rhythm in ("15s 30s 5m", "1s 1s 4s", "15s 30s 1m", "7s 7s 7m", "5m 5m 20m", "1m 1m 1h", "1m 5m 6h", "5m 5m 1d")
+]
+PARTS: tuple[dict[str, Any], ...] = (
+    {},
+    {"snap": "interpolate"},
+    {"thresholds": {"slow": "500ms", "slow_query_span": "1s"}},
+    {"collections": {"c": {"thresholds": {"slow": "300ms"}}, "d": {"thresholds": {"healthy": "20ms"}}}},
+    {"operations": {"query": {"thresholds": {"slow": "300ms"}}}, "snap": "up"},
+)
+RELEASES = ["2.3.0", "2.3.5", "2.4.6", "2.4.20", "2.5.4", "2.6.0", "2.6.9", "2.6.19", "2.6.20", "3.0.0"]
+DURATIONS = ["0s", "1ms", "7s", "30s", "2m", "10m", "1h", "6h", "1d"]
+VALUES: dict[str, list[Any]] = {
+    "for": DURATIONS,
+    "keep_firing_for": DURATIONS,
+    "quantile": [0.5, 0.61803, 0.9, 0.995, 0.9999, 0.99999],
+    "min_request_rate": ["0/m", "0.001/h", "3/m", "100/s", "99999.999/s"],
+    "share": ["0.001%", "0.01%", "1.7%", "50%", "99%", "99.999%"],
+    "factor": ["1.000001x", "1.01x", "2.5x", "1000x", "9999x"],
+    "rate": ["0.001/h", "1/m", "100/s", "99999.999/s", "100000/s"],
+    "count": [2, 3, 7, 10, 20, 30],
+}
+
+
+def values(setting: str, default: object) -> list[Any]:
+    """What to try for a setting of an alert, in rising order."""
+    return VALUES.get(threshold_kind(default) if setting == "threshold" else setting, [default])
+
+
+def everywhere(index: int, *only: str) -> dict[str, Any]:
+    """The value at this place of what there is to try, for these settings of every alert (or for all settings)."""
+    return {
+        alert: {key: values(key, default)[index] for key, default in settings.items() if not only or key in only}
+        for alert, settings in ALERTS.items()
+    }
+
+
+def at_random(draw: random.Random) -> dict[str, Any]:
+    """A profile that `thresher build` accepts, far from the defaults."""
+    alerts = {
+        alert: {key: draw.choice(values(key, default)) for key, default in settings.items() if draw.random() < 0.4}
+        for alert, settings in ALERTS.items()
+    }
+    parts = [draw.choice(list(group)) for group in (TARGETS, RHYTHMS, PARTS)]
+    settings = {key: value for part in parts for key, value in part.items()}
+    return {**settings, "milvus": draw.choice(RELEASES), "alerts": alerts}
+
+
+LIMITS = ("quantile", "min_request_rate", "threshold")
+EXTREMES = (
+    everywhere(0, *LIMITS),
+    everywhere(-1, *LIMITS),
+    everywhere(0, "for", "keep_firing_for"),
+    everywhere(-1, "for", "keep_firing_for"),
+    everywhere(1, *LIMITS),
+    everywhere(-2, *LIMITS),
+    everywhere(1, "for"),
+    everywhere(-1, "keep_firing_for"),
+)
+# Every way to name targets, every rhythm and every extreme at least once.
+CORNERS = [
+    {**TARGETS[number % len(TARGETS)], **rhythm, "alerts": alerts}
+    for number, (rhythm, alerts) in enumerate(zip(RHYTHMS, EXTREMES, strict=True))
+]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(
+    "profiles", [CORNERS, [at_random(random.Random(seed)) for seed in range(8)]], ids=["corners", "random"]
+)
+def test_whatever_a_profile_asks_for_is_proven(
+    profiles: Iterable[dict[str, Any]],
+    promtool: str,
+    thresher: Thresher,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PROMTOOL", promtool)
+    for number, settings in enumerate(profiles):
+        profile = {"version": 1, "name": f"p{number}", "milvus": "2.6.20", "selector": {"namespace": "a"}, **settings}
+        (tmp_path / f"p{number}.yaml").write_text(json.dumps(profile), "utf-8")
+    built = thresher("build", tmp_path, "--out", tmp_path / "out")
+    assert built.exit_code == 0, built.output
+    run = thresher("test", tmp_path / "out")
+    assert run.exit_code == 0, run.stdout

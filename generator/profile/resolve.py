@@ -295,15 +295,19 @@ class _Resolver:
 
         for_ = self.duration((*at, "for"), str(defaults["for"]), smallest=_NO_TIME)
         keep = self.duration((*at, "keep_firing_for"), str(defaults.get("keep_firing_for", "0s")), smallest=_NO_TIME)
+        effective = []
         for key, duration in (("for", for_), ("keep_firing_for", keep)):
             late = duration.milliseconds % (evaluation.milliseconds or 1)
             if late and (*at, key) in self.document.values:
-                effective = Duration(duration.milliseconds - late + evaluation.milliseconds)
+                effective.append(Duration(duration.milliseconds - late + evaluation.milliseconds))
                 self.warn(
                     (*at, key),
                     f"{duration} is no multiple of evaluation_interval ({evaluation})",
-                    f"takes effect as {effective}",
+                    f"takes effect as {effective[-1]}",
                 )
+            else:
+                effective.append(duration)
+        for_, keep = effective
         quantile = Decimal(repr(setting("quantile"))) if "quantile" in defaults else None
         rate: Rate | None = None
         if "min_request_rate" in defaults:

@@ -231,8 +231,9 @@ def _value_problem(error: Any, write: str) -> tuple[str, str]:
         return f"{given} is {_kind(value)}", write
     if error.validator == "enum":
         return f"{given} is not known", _suggestion(value, schema["enum"], write)
-    if error.validator in ("exclusiveMinimum", "exclusiveMaximum"):
-        return f"{given} is not between 0 and 1", _quantile_hint(value, write)
+    if error.validator in ("minimum", "maximum"):
+        hint = _quantile_hint(value, write) if schema["type"] == "number" and value > 1 else write
+        return f"{given} is not from {schema['minimum']} to {schema['maximum']}", hint
     if error.validator == "pattern" and "duration" in write:
         return f"{given} is {'negative' if value.startswith('-') else 'no duration'}", _duration_hint(value, write)
     if error.validator == "minProperties" or value in ([], "", {}):
