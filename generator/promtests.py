@@ -21,6 +21,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from generator.buckets import Point, spellings
+from generator.bystanders import OTHER, bystanders
 from generator.catalog import View
 from generator.context import RATE_LIMITED, margin
 from generator.profile import Profile, Selector
@@ -125,7 +126,7 @@ def _group_cases(group: Group, stage: _Stage) -> _GroupCases:
     reads: dict[str, frozenset[str]] = {}
     siblings: dict[object, list[tuple[Case, frozenset[str]]]] = {}
     for rule in group.rules:
-        own = rule.metrics.union(*[reads[name] for name in rule.records])
+        own = rule.metrics.union(rule.records, *[reads[name] for name in rule.records])
         reads[rule.name] = reads.get(rule.name, own) | own
         for number, case in enumerate(_cases(rule, stage)):
             key: tuple[object, ...] = rule.template, number, case.moments
@@ -296,9 +297,23 @@ def _cases(rule: Rule, stage: _Stage) -> tuple[Case, ...]:
                 continue
             spellings = (0, 1) if scenario.get("spellings") == "both" else (None,)
             cases += [_case(rule, scenario, stage, samples, spelling) for spelling in spellings]
+            if len(cases) == len(spellings):
+                cases[0] = _beside_others(cases[0], rule, stage, samples)
         except (LookupError, ValueError, AttributeError, TypeError, ZeroDivisionError) as error:
             raise rule.template.error(f"scenario `{scenario.get('name')}`: {error!r}") from error
     return tuple(cases)
+
+
+def _beside_others(case: Case, rule: Rule, stage: _Stage, samples: Labels) -> Case:
+    """The case with series beside its own that the rule must not read, and nothing of which may show in the result."""
+    others = bystanders(rule.expr, {**samples, **stage.deployment}, stage.release, case.steps * case.density)
+    own = {name for name, _ in case.series}
+    series = tuple((name, values) for name, values in others.items() if name not in own)
+    checks = case.samples
+    if not rule.is_alert and (labels := sorted(rule.result.labels - dict(rule.labels).keys())):
+        results = " or ".join(f'{rule.name}{{{label}=~"{OTHER}.*"}}' for label in labels if label in samples)
+        checks = (*checks, SampleCheck(checks[0].step, results, ())) if results else checks
+    return replace(case, series=case.series + series, samples=checks, feeds=case.feeds | rule.records)
 
 
 _SPELLED = (" (`le` as Prometheus 2 keeps it)", " (`le` as Prometheus 3 has it)")

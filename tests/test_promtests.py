@@ -80,8 +80,8 @@ def test_input_series_have_the_labels_and_buckets_of_the_release(milvus: str) ->
     for test in promtests.suite(default_rules(milvus)).tests:
         for case in test:
             for series, _ in case.series:
-                name, labels = re.fullmatch(r"(\w+)\{(.*)\}", series).groups()  # type: ignore[union-attr]
-                if name == "up":
+                name, labels = re.fullmatch(r"([\w:]+)\{(.*)\}", series).groups()  # type: ignore[union-attr]
+                if name == "up" or ":" in name:
                     continue
                 found = release.series(name)
                 assert found, series
@@ -89,6 +89,19 @@ def test_input_series_have_the_labels_and_buckets_of_the_release(milvus: str) ->
                 assert names == set(found[0].labels), series
                 if bound := re.search(r'le="(\d+)"', labels):
                     assert float(bound[1]) in found[0].buckets, series
+
+
+def test_every_matcher_of_a_rule_keeps_a_series_away() -> None:
+    cases = [case for test in promtests.suite(default_rules("2.6.19")).tests for case in test]
+    (case,) = (
+        case
+        for case in cases
+        if case.name == "deployment:milvus_searches_received:rate5m: the requests of two nodes together"
+    )
+    others = {name for name, _ in case.series if "not-" in name}
+    kept_away = {re.findall(r'(\w+)="not-', name)[0] for name in others}
+    assert kept_away == {"namespace", "function_name", "status"}
+    assert all(len(re.findall("not-", name)) == 1 for name in others)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +209,11 @@ MUTATIONS = {
         "sum by (query_type) (\n            rate(milvus_proxy_sq",
     ),
     "failures under the old name only": ('status=~"fail|fail_.+|abandon"', 'status="fail"'),
+    "every status counts": (', status="total"}', "}"),
+    "a recorded series of another profile is read": (
+        'deployment:milvus_searches_judged:rate5m{profile="profile", tier="slow"}',
+        'deployment:milvus_searches_judged:rate5m{tier="slow"}',
+    ),
     "a quota state must be 2": (
         'milvus_rootcoord_quota_states{namespace=\\"vectors\\"}) > 0',
         'milvus_rootcoord_quota_states{namespace=\\"vectors\\"}) > 1',

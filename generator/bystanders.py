@@ -1,0 +1,78 @@
+"""Series that a rule must not read: for each matcher of its expression one that only this matcher keeps away.
+
+They stand beside the others in the generated tests. A rule that has lost a matcher, or never had it, reads them and
+says something else than it should.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from generator.catalog import View
+from generator.promql.text import quoted_string
+
+Labels = Mapping[str, str]
+
+# How the values begin that no matcher asks for.
+OTHER = "not-"
+
+_SELECTOR = re.compile(r'([a-zA-Z_][\w:]*)\{((?:[^{}"]|"(?:[^"\\]|\\.)*")*)\}')
+_MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"((?:[^"\\]|\\.)*)"')
+# More than any rule expects; what counts or compares differs whatever a bystander adds to it.
+_MUCH = 1_000_000
+
+
+def bystanders(expr: str, samples: Labels, release: View, steps: int) -> dict[str, str]:
+    """Names with labels, and values in promtool's notation, for as many steps.
+
+    `samples` are labels of a series that the rule does read. Matchers that keep something out (`!=`, `!~`) are left
+    to the scenarios: what they keep out is often what another selector of the rule reads.
+    """
+    found: dict[str, str] = {}
+    for name, inside in dict.fromkeys(_SELECTOR.findall(expr)):
+        matchers = [(label, op, _first(text, op)) for label, op, text in _MATCHER.findall(inside)]
+        base = {
+            label: samples.get(label, text) for label, text in _labels(name, expr, release) if samples.get(label, text)
+        }
+        base |= {label: text for label, op, text in matchers if op in ("=", "=~")}
+        values = f"0+{_MUCH}x{steps - 1}" if _is_counter(name, release) else f"{_value(name)}x{steps - 1}"
+        for label, op, text in matchers:
+            # What is no collection of one scope is one of another scope of the same profile.
+            if op in ("=", "=~") and label != "collection_name":
+                found[_written(name, {**base, label: f"{OTHER}{text}"})] = values
+    return found
+
+
+def _labels(name: str, expr: str, release: View) -> Iterator[tuple[str, str]]:
+    """The labels of a series: those of the metric, or those of a recorded series that the expression names.
+
+    With each comes a value for when there is no sample; an empty one where the label had better be left out then.
+    """
+    if ":" in name:
+        yield from ((word, "") for word in re.findall(r"\w+", re.sub(r'"(?:[^"\\]|\\.)*"', "", expr)))
+        return
+    yield from (("job", ""), ("instance", ""))
+    found = None if name == "up" else release.series(name)
+    if found:
+        yield from ((label, found[0].values.get(label, ("x",))[0]) for label in found[0].labels)
+
+
+def _is_counter(name: str, release: View) -> bool:
+    found = None if ":" in name or name == "up" else release.series(name)
+    return found is not None and (found[0].type == "counter" or found[1] != "")
+
+
+def _value(name: str) -> int:
+    """A target that is down; much of anything else."""
+    return 0 if name == "up" else _MUCH
+
+
+def _first(text: str, op: str) -> str:
+    """A value that a matcher matches: the first alternative of a pattern."""
+    plain = re.sub(r"\\(.)", r"\1", text)
+    return re.sub(r"\\(.)", r"\1", plain.split("|")[0].replace(r"(\.0)?", "")) if "~" in op else plain
+
+
+def _written(name: str, labels: Labels) -> str:
+    return name + "{" + ",".join(f"{label}={quoted_string(text)}" for label, text in sorted(labels.items())) + "}"
