@@ -348,6 +348,11 @@ class AlertContext:
         return self.threshold_ratio
 
     @property
+    def half_window(self) -> Duration:
+        """Until then, what is calm again outweighs what was just too much."""
+        return Duration(self.window.milliseconds / 2)
+
+    @property
     def allowed(self) -> str:
         return f"{plain(self.allowed_ratio * 100)}%"
 

@@ -264,7 +264,7 @@ class _Story:
         def steps(key: str) -> int:
             return stage.steps(scenario[key]) if key in scenario else least
 
-        recovery = settled + stage.steps(rule.keep_firing_for) + 1
+        recovery = settled + stage.steps(rule.keep_firing_for) + _SLACK
         return cls(max(steps("calm_for"), least), max(steps("breach_for"), least), recovery, density)
 
 
@@ -369,20 +369,29 @@ def _alerting(
         value = float(expect["value"])
         firing = ((labels, {name: _expanded(rule, text, labels, value) for name, text in rule.annotations}),)
     breach, recovery = story.calm, story.calm + story.breach
-    checks = (
-        AlertCheck(breach - 1, rule.name, ()),
-        AlertCheck(recovery - 1, rule.name, firing),
-        AlertCheck(recovery + story.recovery - 1, rule.name, ()),
-    )
-    return checks, tuple(_timing(rule, breach, stage.steps(rule.for_))) if scenario.get("sharp") else ()
+    silent = [breach - 1, recovery + story.recovery - 1]
+    timing = list(_begin(rule, breach, stage.steps(rule.for_))) if scenario.get("sharp") else []
+    if "ends_within" in scenario and firing:
+        ended, kept = recovery + stage.steps(scenario["ends_within"]) + 1, stage.steps(rule.keep_firing_for)
+        silent.append(ended + kept)
+        if recovery + kept > ended:
+            timing.append(_state(rule, recovery + kept - 1, "firing"))
+    checks = [AlertCheck(step, rule.name, ()) for step in silent]
+    return (*checks, AlertCheck(recovery - 1, rule.name, firing)), tuple(timing)
 
 
-def _timing(rule: Rule, breach: int, hold: int) -> Iterator[SampleCheck]:
+def _begin(rule: Rule, breach: int, hold: int) -> Iterator[SampleCheck]:
     """That the alert is pending until `for` has passed, and fires then."""
-    expr = f'count by (alertstate) (ALERTS{{alertname="{rule.name}"}})'
     if hold >= 2:
-        yield SampleCheck(breach + hold - 1, expr, (({"alertstate": "pending"}, 1),))
-    yield SampleCheck(breach + hold + 1, expr, (({"alertstate": "firing"}, 1),))
+        yield _state(rule, breach + hold - 1, "pending")
+    yield _state(rule, breach + hold + 1, "firing")
+
+
+def _state(rule: Rule, step: int, state: str) -> SampleCheck:
+    """That the alert is in this state, whatever its value."""
+    return SampleCheck(
+        step, f'count by (alertstate) (ALERTS{{alertname="{rule.name}"}})', (({"alertstate": state}, 1),)
+    )
 
 
 @lru_cache(maxsize=1024)
