@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from generator import conventions
 from generator.catalog import View
 from generator.promql.text import quoted_string
 
@@ -38,10 +39,18 @@ def bystanders(expr: str, samples: Labels, release: View, steps: int) -> dict[st
         base |= {label: text for label, op, text in matchers if op in ("=", "=~")}
         values = f"0+{_MUCH}x{steps - 1}" if _is_counter(name, release) else f"{_value(name)}x{steps - 1}"
         for label, op, text in matchers:
-            # What is no collection of one scope is one of another scope of the same profile.
-            if op in ("=", "=~") and label != "collection_name":
+            if op in ("=", "=~") and _keeps_away(name, label):
                 found[_written(name, {**base, label: f"{OTHER}{text}"})] = values
     return found
+
+
+def _keeps_away(name: str, label: str) -> bool:
+    """Whether what fails a matcher of this label is no series that another rule of the profile reads.
+
+    What is no collection (or operation) of one scope is one of another; only its own labels tell a recorded series from
+    all that Thresher records.
+    """
+    return label in conventions.OWN_LABELS if ":" in name else label != "collection_name"
 
 
 def _labels(name: str, expr: str, release: View) -> Iterator[tuple[str, str]]:
