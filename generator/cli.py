@@ -270,17 +270,14 @@ def test(paths: tuple[Path, ...], jobs: int | None, mutate: bool, form: Format) 
             for problem in outcome.problems:
                 click.echo("  " + problem.replace("\n", "\n  "))
         findings += [Finding("error", str(outcome.file), 0, 0, "", problem) for problem in outcome.problems]
+    if form == "text":
+        click.echo(f"{tests} tests in {len(files)} files: {'all passed' if not findings else 'FAILED'}")
+    if mutate and not findings:
+        findings = [each for file in files for each in _survivors(tool, file, jobs, form)]
     if form == "json":
         click.echo(render(findings, form, promtool=version, tests=tests))
     elif form == "github" and findings:
         click.echo(render(findings, form))
-    if form == "text":
-        click.echo(f"{tests} tests in {len(files)} files: {'all passed' if not findings else 'FAILED'}")
-    if mutate and not findings:
-        survivors = [each for file in files for each in _survivors(tool, file, jobs, form)]
-        if form != "text":
-            click.echo(render(survivors, form))
-        return _FINDINGS if survivors else 0
     return _FINDINGS if findings else 0
 
 
