@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from generator import conventions
-from generator.catalog import View
-from generator.promql.text import quoted_string
+from generator.catalog import View, exposed
+from generator.promql.text import labelled
 
 Labels = Mapping[str, str]
 
@@ -40,7 +40,7 @@ def bystanders(expr: str, samples: Labels, release: View, steps: int) -> dict[st
         values = f"0+{_MUCH}x{steps - 1}" if _is_counter(name, release) else f"{_value(name)}x{steps - 1}"
         for label, op, text in matchers:
             if op in ("=", "=~") and _keeps_away(name, label):
-                found[_written(name, {**base, label: f"{OTHER}{text}"})] = values
+                found[labelled(name, {**base, label: f"{OTHER}{text}"})] = values
     return found
 
 
@@ -62,13 +62,12 @@ def _labels(name: str, expr: str, release: View) -> Iterator[tuple[str, str]]:
         yield from ((word, "") for word in re.findall(r"\w+", re.sub(r'"(?:[^"\\]|\\.)*"', "", expr)))
         return
     yield from (("job", ""), ("instance", ""))
-    found = None if name == "up" else release.series(name)
-    if found:
+    if found := exposed(release, name):
         yield from ((label, found[0].values.get(label, ("x",))[0]) for label in found[0].labels)
 
 
 def _is_counter(name: str, release: View) -> bool:
-    found = None if ":" in name or name == "up" else release.series(name)
+    found = exposed(release, name)
     return found is not None and (found[0].type == "counter" or found[1] != "")
 
 
@@ -81,7 +80,3 @@ def _first(text: str, op: str) -> str:
     """A value that a matcher matches: the first alternative of a pattern."""
     plain = re.sub(r"\\(.)", r"\1", text)
     return re.sub(r"\\(.)", r"\1", plain.split("|")[0].replace(r"(\.0)?", "")) if "~" in op else plain
-
-
-def _written(name: str, labels: Labels) -> str:
-    return name + "{" + ",".join(f"{label}={quoted_string(text)}" for label, text in sorted(labels.items())) + "}"

@@ -24,7 +24,7 @@ from generator.thresholds import PlacedScope, Scope, SlowQueries, Tier, identity
 from generator.units import Duration, Factor, Rate, Share, plain
 
 RATE_LIMITED = "milvus_proxy_rate_limit_req_count"
-REQUESTS = "milvus_proxy_req_count"
+_REQUESTS = "milvus_proxy_req_count"
 
 # Scenarios on shares count in this many requests, so that even a small step of the share is a whole number of them.
 _MANY = 1_000_000
@@ -55,17 +55,17 @@ class Milvus:
     @cached_property
     def failed_status(self) -> str:
         """The status of a request that failed."""
-        return self._status(REQUESTS, "fail") or "fail"
+        return self._status(_REQUESTS, "fail") or "fail"
 
     @cached_property
     def counts_abandoned(self) -> bool:
         """Whether requests that were not enqueued have a status of their own."""
-        return bool(self._status(REQUESTS, "abandon"))
+        return bool(self._status(_REQUESTS, "abandon"))
 
     @cached_property
     def tells_cause(self) -> bool:
         """Whether failures say who caused them, in a label of their own."""
-        metric = self.release.metric(REQUESTS)
+        metric = self.release.metric(_REQUESTS)
         return metric is not None and "cause" in metric.labels
 
     def rejected_status(self, part: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ labels are kept, the metric carries its unit, the operations come newest first.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from generator.units import Duration
@@ -39,6 +40,17 @@ _METRIC = re.compile(r"milvus_[a-z][a-z0-9_]*")
 _OPERATION = re.compile(r"[a-z][a-z0-9_]*")
 _ALERT = re.compile(r"Milvus[A-Z][A-Za-z]{2,33}")
 _GROUP = re.compile(r"[a-z][a-z_]*")
+
+
+# A name that `series_name` makes, where it stands in an expression.
+RECORDED = re.compile(r"[a-z_]+:[a-z0-9_]+:[a-z0-9_]+")
+
+
+def telling(labels: Iterable[tuple[str, str]], *, is_alert: bool) -> str:
+    """The labels that tell a rule from others of its name, as a selector; empty where none does."""
+    kept = (PART, SCOPE) if is_alert else (PART, SCOPE, TIER, PHASE)
+    pairs = [f'{label}="{text}"' for label, text in labels if label in kept]
+    return f"{{{', '.join(pairs)}}}" if pairs else ""
 
 
 def series_name(level: str, metric: str, operation: str, window: Duration | None) -> str:

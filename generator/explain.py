@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from generator import conventions
 from generator.profile import Profile
@@ -33,11 +33,15 @@ def remarks(rule_set: RuleSet, rule: str = "") -> Iterator[str]:
             continue
         alike.setdefault((remark.instead, remark.why), []).append(remark.rule)
     for (instead, why), rules in alike.items():
-        yield f"{listed(tuple(rules))} {'is' if len(rules) == 1 else 'are'} {instead or 'left out'}: {why}"
+        yield _fate(rules, instead, why)
+
+
+def _fate(rules: list[str], instead: str, why: str) -> str:
+    return f"{listed(tuple(rules))} {'is' if len(rules) == 1 else 'are'} {instead or 'left out'}: {why}"
 
 
 def _remark(remark: Remark) -> str:
-    return f"{remark.rule} is {remark.instead or 'left out'}: {remark.why}"
+    return _fate([remark.rule], remark.instead, remark.why)
 
 
 def changes(before: RuleSet, after: RuleSet) -> Iterator[str]:
@@ -60,19 +64,12 @@ def _texts(rule_set: RuleSet) -> dict[str, dict[str, object]]:
     """Expression and annotations of every rule, by its name and labels."""
     put_back = rule_set.names.put_back
     return {
-        rule.name + _telling(rule, put_back): {
+        rule.name + put_back(conventions.telling(rule.labels, is_alert=rule.is_alert)): {
             "expr": put_back(rule.expr),
             "annotations": [put_back(text) for _, text in rule.annotations],
         }
         for rule in rule_set.rules
     }
-
-
-def _telling(rule: Rule, put_back: Callable[[str], str]) -> str:
-    """The labels that tell a rule from others of its name, as a selector."""
-    labels = (conventions.PART, conventions.SCOPE, *(() if rule.is_alert else (conventions.TIER, conventions.PHASE)))
-    pairs = [f'{label}="{put_back(text)}"' for label, text in rule.labels if label in labels]
-    return f"{{{', '.join(pairs)}}}" if pairs else ""
 
 
 def _measured(placed: PlacedScope) -> Iterator[str]:

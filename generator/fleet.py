@@ -54,7 +54,8 @@ def merge(fleet: str, deployments: Sequence[Profile], compile_profile: Compile) 
     sets: dict[str, Profile] = {}
     for members in alike.values():
         for part in _parts(members):
-            others = [profile for profile in deployments if not any(profile is member for member in part)]
+            mine = {id(member) for member in part}
+            others = [profile for profile in deployments if id(profile) not in mine]
             pieces, conflict = _apart(part, others)
             if conflict:
                 wrong = f"{len(part)} deployments with the same rules need {len(pieces)} rule sets"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from generator.promql.check import matchers
 from generator.promql.text import quoted_string
 from generator.units import Duration, plain
 
@@ -48,7 +49,7 @@ _Variants = Iterator[tuple[str, str]]
 
 _TURNED = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "==": "!=", "!=": "=="}
 _NEGATED = {"=": "!=", "!=": "=", "=~": "!~", "!~": "=~"}
-_OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
+_SCALED = ((0.5, "halved"), (2, "doubled"))
 _AGGREGATED = {"sum": ("avg", "max"), "max": ("min", "sum"), "count": ("group",), "group": ("count",)}
 
 
@@ -82,19 +83,15 @@ def _text(node: Any) -> str:
     if kind == "StringLiteral":
         return quoted_string(node.val)
     if kind == "VectorSelector":
-        return _selected(node, _matchers(node), "", node.offset)
+        return _selected(node, matchers(node), "", node.offset)
     if kind == "MatrixSelector":
         selector = node.vector_selector
-        return _selected(selector, _matchers(selector), node.range, selector.offset)
+        return _selected(selector, matchers(selector), node.range, selector.offset)
     return _with(node, [_text(part) for part in _parts(node)])
 
 
-def _matchers(node: Any) -> list[tuple[str, str, str]]:
-    return [(each.name, _OPERATORS[str(each.op).rsplit(".", 1)[-1]], each.value) for each in node.matchers.matchers]
-
-
-def _selected(node: Any, matchers: Iterable[tuple[str, str, str]], range_: Any, offset: Any) -> str:
-    inside = ", ".join(f"{label}{op}{quoted_string(value)}" for label, op, value in matchers)
+def _selected(node: Any, chosen: Iterable[tuple[str, str, str]], range_: Any, offset: Any) -> str:
+    inside = ", ".join(f"{label}{op}{quoted_string(value)}" for label, op, value in chosen)
     text = f"{node.name}{{{inside}}}" if inside else str(node.name)
     text += f"[{_written(range_)}]" if range_ else ""
     return text + (f" offset {_written(offset)}" if offset else "")
@@ -106,11 +103,7 @@ def _with(node: Any, parts: list[str]) -> str:
     if kind == "BinaryExpr":
         return f"{parts[0]} {_operator(node)} {parts[1]}"
     if kind == "AggregateExpr":
-        return (
-            f"{node.op} {_by(node.modifier.type, node.modifier.labels)}({parts[0]})"
-            if node.modifier
-            else (f"{node.op}({parts[0]})")
-        )
+        return _aggregated(node, parts[0])
     if kind == "Call":
         return f"{node.func.name}({', '.join(parts)})"
     return f"-{parts[0]}" if kind == "UnaryExpr" else f"({parts[0]})"
@@ -128,8 +121,14 @@ def _operator(node: Any, op: str = "", labels: Iterable[str] | None = None) -> s
     return f"{text} {side} ({', '.join(modifier.group_labels or ())})" if side else text
 
 
-def _by(kind: Any, labels: Iterable[str]) -> str:
-    return f"{'without' if 'Without' in str(kind) else 'by'} ({', '.join(labels)}) "
+def _aggregated(node: Any, inner: str, op: str = "", labels: Iterable[str] | None = None) -> str:
+    """An aggregation of the expression, or with another operator or other labels."""
+    modifier: Any = node.modifier
+    text = op or str(node.op)
+    if modifier is not None or labels is not None:
+        keyword = "without" if modifier is not None and "Without" in str(modifier.type) else "by"
+        text += f" {keyword} ({', '.join(modifier.labels if labels is None else labels)}) "
+    return f"{text}({inner})"
 
 
 def _nothing(_: Any, __: tuple[float, ...]) -> _Variants:
@@ -161,16 +160,15 @@ def _binary(node: Any, _: tuple[float, ...]) -> _Variants:
 
 def _aggregate(node: Any, _: tuple[float, ...]) -> _Variants:
     inner = _text(node.expr)
-    grouping = _by(node.modifier.type, node.modifier.labels) if node.modifier else ""
     for op in _AGGREGATED.get(str(node.op), ()):
-        yield f"{node.op} becomes {op}", f"{op} {grouping}({inner})"
+        yield f"{node.op} becomes {op}", _aggregated(node, inner, op)
     labels = list(node.modifier.labels) if node.modifier else []
     for label in labels:
-        rest = _by(node.modifier.type, [each for each in labels if each != label])
-        yield f"`{label}` dropped from {node.op} by", f"{node.op} {rest}({inner})"
+        rest = [each for each in labels if each != label]
+        yield f"`{label}` dropped from {node.op} by", _aggregated(node, inner, labels=rest)
     # A recorded series has no label but those it was recorded with.
     if ":" not in inner and "instance" not in labels:
-        yield f"`instance` added to {node.op} by", f"{node.op} by ({', '.join([*labels, 'instance'])}) ({inner})"
+        yield f"`instance` added to {node.op} by", _aggregated(node, inner, labels=[*labels, "instance"])
 
 
 def _call(node: Any, _: tuple[float, ...]) -> _Variants:
@@ -186,8 +184,8 @@ def _call(node: Any, _: tuple[float, ...]) -> _Variants:
 def _matrix(node: Any, bounds: tuple[float, ...]) -> _Variants:
     selector = node.vector_selector
     yield from _selecting(selector, node.range, bounds)
-    for factor, what in ((0.5, "halved"), (2, "doubled")):
-        text = _selected(selector, _matchers(selector), node.range * factor, selector.offset)
+    for factor, what in _SCALED:
+        text = _selected(selector, matchers(selector), node.range * factor, selector.offset)
         yield f"[{_written(node.range)}] of {selector.name} {what}", text
 
 
@@ -197,16 +195,16 @@ def _selector(node: Any, bounds: tuple[float, ...]) -> _Variants:
 
 def _selecting(node: Any, range_: Any, bounds: tuple[float, ...]) -> _Variants:
     """Other series, or another time, than what a selector selects."""
-    matchers = _matchers(node)
-    for index, (name, op, value) in enumerate(matchers):
-        others = [*matchers[:index], *matchers[index + 1 :]]
+    chosen = matchers(node)
+    for index, (name, op, value) in enumerate(chosen):
+        others = [*chosen[:index], *chosen[index + 1 :]]
         shown = f"{name}{op}{quoted_string(value)} of {node.name}"
         yield f"{shown} dropped", _selected(node, others, range_, node.offset)
         yield f"{shown} negated", _selected(node, [*others, (name, _NEGATED[op], value)], range_, node.offset)
         for moved in _moved(value, bounds) if name == "le" else ():
             yield f"{shown} becomes {moved}", _selected(node, [*others, (name, "=~", moved)], range_, node.offset)
-    for factor, what in ((0.5, "halved"), (2, "doubled")) if node.offset else ():
-        text = _selected(node, matchers, range_, node.offset * factor)
+    for factor, what in _SCALED if node.offset else ():
+        text = _selected(node, chosen, range_, node.offset * factor)
         yield f"`offset {_written(node.offset)}` of {node.name} {what}", text
 
 

@@ -25,7 +25,7 @@ from generator.bystanders import OTHER, bystanders
 from generator.catalog import View
 from generator.context import RATE_LIMITED, margin
 from generator.profile import Profile, Selector
-from generator.promql.text import equals, quoted_string
+from generator.promql.text import equals, labelled
 from generator.rules import Group, Rule, RuleSet
 from generator.templates import TemplateError, lookup
 from generator.units import Duration, Factor, plain
@@ -430,22 +430,22 @@ def _series(
     calm = stimulus.get("calm", stimulus.get("breach"))
     breach = stimulus.get("breach", calm)
     if kind == "gauge":
-        return metric, [(_named(name, labels), _gauge(calm, breach, story, stage))]
+        return metric, [(labelled(name, labels), _gauge(calm, breach, story, stage))]
     minutes = float(stage.step.seconds) / 60 / story.density
     if kind == "counter":
         gains = [None if level == "absent" else float(level["add"]) * minutes for level in (calm, breach)]
-        return metric, [(_named(name, labels), _counter(gains, story))]
+        return metric, [(labelled(name, labels), _counter(gains, story))]
     also = lookup(stimulus["also"], rule.bindings).values if "also" in stimulus else ()
     at = lookup(stimulus["at"], rule.bindings)
     levels = [_histogram(level, at, also, minutes) for level in (calm, breach)]
     made = []
-    before, after = _named(f"{name}_bucket", {**labels, "le": "?"}).split('le="?"')
+    before, after = labelled(f"{name}_bucket", {**labels, "le": "?"}).split('le="?"')
     for bound in levels[0][0]:
         values = _counter([buckets[bound] for buckets, _ in levels], story)
         texts = spellings(bound)
         made.append((f'{before}le="{texts[min(spelling, len(texts) - 1)]}"{after}', values))
     if any(total is not None for _, total in levels):
-        made.append((_named(f"{name}_sum", labels), _counter([total for _, total in levels], story)))
+        made.append((labelled(f"{name}_sum", labels), _counter([total for _, total in levels], story)))
     return metric, made
 
 
@@ -568,10 +568,6 @@ def _own_labels(release: View, name: str, kind: str) -> tuple[str, tuple[str, ..
         raise ValueError(f"{name} does not exist in Milvus {release.name}")
     metric, part = found
     return metric.name, (*metric.labels, *(("le",) if part == "_bucket" else ())), metric.values
-
-
-def _named(name: str, labels: Labels) -> str:
-    return name + "{" + ",".join([f"{label}={quoted_string(text)}" for label, text in sorted(labels.items())]) + "}"
 
 
 _ACTION = re.compile(r"\{\{ (.*?) \}\}")

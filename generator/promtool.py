@@ -107,7 +107,7 @@ def _outcome(promtool: str, file: Path) -> Outcome:
     start = time.monotonic()
     tests, problems = _unproven(file)
     if not problems:
-        rules = [str(path) for path in _rule_files(file, _read(file))]
+        rules = [str(path) for path in rule_files(file, read(file))]
         for command in (["check", "rules", "--lint-fatal", *rules], ["test", "rules", str(file)]):
             done = subprocess.run([promtool, *command], capture_output=True, text=True, check=False)
             if done.returncode or "FAILED" in done.stdout + done.stderr:
@@ -125,12 +125,12 @@ def _unproven(file: Path) -> tuple[int, list[str]]:
 
 
 def _passed_over(file: Path) -> tuple[int, list[str]]:
-    data = _read(file)
+    data = read(file)
     tests = list(data.get("tests") or ())
     patterns = list(data.get("rule_files") or ())
-    paths = list(_rule_files(file, data))
+    paths = list(rule_files(file, data))
     alerts = {
-        rule["alert"] for path in paths for group in _read(path)["groups"] for rule in group["rules"] if "alert" in rule
+        rule["alert"] for path in paths for group in read(path)["groups"] for rule in group["rules"] if "alert" in rule
     }
     problems = [] if tests else ["there is no test in it"]
     if len(paths) < len(patterns) or not paths:
@@ -143,12 +143,14 @@ def _passed_over(file: Path) -> tuple[int, list[str]]:
     return len(tests), problems
 
 
-def _rule_files(file: Path, data: Any) -> Iterator[Path]:
+def rule_files(file: Path, data: Any) -> Iterator[Path]:
+    """The rule files that a test file names and that exist; `data` is its content."""
     for pattern in data.get("rule_files") or ():
         yield from sorted(file.parent.glob(pattern)) if not os.path.isabs(pattern) else [Path(pattern)]
 
 
-def _read(file: Path) -> Any:
+def read(file: Path) -> Any:
+    """The one YAML map that a rule or test file holds. Raises OSError, yaml.YAMLError, ValueError."""
     documents = list(yaml.load_all(file.read_text("utf-8"), _Loader))
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise ValueError(f"{file} must hold one YAML map, and nothing else")

@@ -21,20 +21,16 @@ from typing import Any
 
 import yaml
 
-from generator import catalog, conventions
+from generator import catalog, conventions, promtool
+from generator.findings import EnvironmentProblem
 from generator.mutation import Mutant, mutants
 
 Rule = Mapping[str, Any]
 
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _BATCH = 40
 _UNCHANGED = 0
 _NUMBERED = re.compile(r"_mutant(\d+)\b")
-
-
-class Unproven(Exception):
-    """The tests fail before anything is mutated, or cannot be run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,37 +59,37 @@ class Suite:
         """What the rules of each name read of other rules."""
         found: dict[str, set[str]] = {_name(rule): set() for rule in self.rules}
         for rule in self.rules:
-            found[_name(rule)] |= set(re.findall(r"[a-z_]+:[a-z0-9_]+:[a-z0-9_]+", rule["expr"])) & set(found)
+            found[_name(rule)] |= set(conventions.RECORDED.findall(rule["expr"])) & set(found)
         return found
 
 
 def load(tests: Path) -> Suite:
     """Reads a generated test file, its rule file, and the manifest that names the release."""
-    content = yaml.load(tests.read_bytes(), _Loader)  # noqa: S506 - a safe loader
-    rules = yaml.load((tests.parent / content["rule_files"][0]).read_bytes(), _Loader)  # noqa: S506
+    content = promtool.read(tests)
+    groups = [group for file in promtool.rule_files(tests, content) for group in promtool.read(file)["groups"]]
     manifest = json.loads((tests.parent.parent / conventions.MANIFEST).read_bytes())
     histogram = catalog.release(manifest["milvus"]).metric(manifest["thresholds"][0]["histogram"])
-    return Suite(rules["groups"], content, histogram.buckets if histogram else ())
+    return Suite(groups, content, histogram.buckets if histogram else ())
 
 
-def prove(promtool: str, suite: Suite, jobs: int | None = None) -> Iterator[list[Verdict]]:
-    """Holds every mutant against the tests, those of one rule after the other. Raises Unproven."""
+def prove(tool: str, suite: Suite, jobs: int | None = None) -> Iterator[list[Verdict]]:
+    """Holds every mutant against the tests, those of one rule after the other. Raises EnvironmentProblem."""
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        yield from pool.map(lambda index: _of_rule(promtool, suite, index), range(len(suite.rules)))
+        yield from pool.map(lambda index: _of_rule(tool, suite, index), range(len(suite.rules)))
 
 
-def _of_rule(promtool: str, suite: Suite, index: int) -> list[Verdict]:
+def _of_rule(tool: str, suite: Suite, index: int) -> list[Verdict]:
     rule = suite.rules[index]
     found = list(mutants(rule, suite.bounds))
     verdicts = []
     for start in range(0, len(found), _BATCH):
         batch = dict(enumerate(found[start : start + _BATCH], 1))
         own = {_name(rule)}
-        killed = _killed(promtool, suite, index, batch, own)
+        killed = _killed(tool, suite, index, batch, own)
         readers = _closure(suite.reads, own)
         left = {number: mutant for number, mutant in batch.items() if number not in killed}
         if left and readers != own:
-            killed |= _killed(promtool, suite, index, left, readers)
+            killed |= _killed(tool, suite, index, left, readers)
         verdicts += [Verdict(_shown(rule), mutant.what, number in killed) for number, mutant in batch.items()]
     return verdicts
 
@@ -105,16 +101,16 @@ def _closure(reads: Mapping[str, set[str]], names: set[str]) -> set[str]:
     return names
 
 
-def _killed(promtool: str, suite: Suite, index: int, batch: Mapping[int, Mutant], names: set[str]) -> set[int]:
+def _killed(tool: str, suite: Suite, index: int, batch: Mapping[int, Mutant], names: set[str]) -> set[int]:
     """The numbers of the mutants that the tests of the rules with these names notice."""
     killed: set[int] = set()
     while left := {number: mutant for number, mutant in batch.items() if number not in killed}:
-        output = _run(promtool, *_written(suite, index, left, names))
+        output = _run(tool, *_written(suite, index, left, names))
         # What breaks the evaluation ends a test before the others are judged.
         broken = set(map(int, re.findall(r"rule: \S+_mutant(\d+),.*err:", output)))
         failed = set(map(int, _NUMBERED.findall(output)))
         if _UNCHANGED in failed and not broken:
-            raise Unproven(f"{_shown(suite.rules[index])}: its tests fail as it is\n{output}")
+            raise EnvironmentProblem(f"{_shown(suite.rules[index])}: its tests fail as it is\n{output}")
         killed |= broken or failed
         if not broken:
             break
@@ -194,18 +190,18 @@ def _renamed(name: str, number: int) -> str:
     return f"{name}_mutant{number}"
 
 
-def _run(promtool: str, rules: Mapping[str, Any], tests: Mapping[str, Any]) -> str:
-    """What promtool prints of these files; empty when every test passes. Raises Unproven."""
+def _run(tool: str, rules: Mapping[str, Any], tests: Mapping[str, Any]) -> str:
+    """What promtool prints of these files; empty when every test passes. Raises EnvironmentProblem."""
     with tempfile.TemporaryDirectory() as directory:
         for name, content in (("rules.yaml", rules), ("tests.yaml", tests)):
             with open(Path(directory, name), "w", encoding="utf-8") as file:
                 yaml.dump(content, file, _Dumper, sort_keys=False, width=1_000_000)
         done = subprocess.run(
-            [promtool, "test", "rules", "tests.yaml"], cwd=directory, capture_output=True, text=True, check=False
+            [tool, "test", "rules", "tests.yaml"], cwd=directory, capture_output=True, text=True, check=False
         )
     output = done.stdout + done.stderr
     if done.returncode and not _NUMBERED.search(output):
-        raise Unproven(output.strip())
+        raise EnvironmentProblem(output.strip())
     return output if done.returncode else ""
 
 
@@ -216,9 +212,4 @@ def _name(rule: Rule) -> str:
 
 def _shown(rule: Rule) -> str:
     """The name of a rule with the labels that tell it from others of the name."""
-    labels = [
-        f'{label}="{text}"'
-        for label, text in rule.get("labels", {}).items()
-        if label in ("part", "phase", "scope") or (label == "tier" and "record" in rule)
-    ]
-    return _name(rule) + (f"{{{', '.join(labels)}}}" if labels else "")
+    return _name(rule) + conventions.telling(rule.get("labels", {}).items(), is_alert="alert" in rule)

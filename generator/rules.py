@@ -176,9 +176,6 @@ class _Body:
     reads: tuple[str, ...]
 
 
-_RECORDED = re.compile(r"[a-z_]+:[a-z0-9_]+:[a-z0-9_]+")
-
-
 @lru_cache(maxsize=4096)
 def _rendered(template: RuleTemplate, setting: Setting, bindings: Bindings) -> tuple[_Body | None, Remark | None]:
     """The rule in the first variant that the release and the profile support, and what there is to say about that."""
@@ -192,7 +189,7 @@ def _rendered(template: RuleTemplate, setting: Setting, bindings: Bindings) -> t
     except (jinja2.TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         raise template.error(error) from error
     expr = _tidy(str(parts["expr"]))
-    reads = tuple(dict.fromkeys(_RECORDED.findall(expr)))
+    reads = tuple(dict.fromkeys(conventions.RECORDED.findall(expr)))
     body = _Body(setting, template, variant, dict(bindings), parts, expr, reads)
     return body, Remark(_public_name(template, bindings), variant.name, why) if why else None
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii as text
 
 from generator.profile import Profile
-from generator.promql.text import quoted_string
+from generator.promql.text import labelled
 from generator.promtests import Case, Labels, Suite
 from generator.rules import Group, Rule, RuleSet
 from generator.units import Duration
@@ -120,8 +120,7 @@ def _samples(case: Case, step: Duration) -> str:
             "        exp_samples:" + ("" if check.samples else " []"),
         ]
         for labels, value in check.samples:
-            pairs = ",".join(f"{label}={quoted_string(each)}" for label, each in sorted(labels.items()))
-            lines += [f"          - labels: {_literal('{' + pairs + '}')}", f"            value: {value}"]
+            lines += [f"          - labels: {_literal(labelled('', labels))}", f"            value: {value}"]
     return "\n".join(lines)
 
 

@@ -172,6 +172,11 @@ def _series(name: str, metric_of: Callable[[str], Metric | None]) -> tuple[Metri
     return (metric, "") if metric and metric.type != "histogram" else None
 
 
+def exposed(release: Release | View, name: str) -> tuple[Metric, str] | None:
+    """The metric of a series that Milvus exposes, and which part of it; None for a series of Prometheus' own."""
+    return None if ":" in name or name == "up" else release.series(name)
+
+
 @cache
 def branches() -> tuple[str, ...]:
     """The release branches of the catalog, oldest first: `2.3`, `2.4` and so on."""

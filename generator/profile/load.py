@@ -136,7 +136,7 @@ class Loader:
         return [document.finding(("name",), wrong, "give each profile a name of its own")]
 
     def _fleet(self, document: Document) -> tuple[list[Profile], list[Finding]]:
-        """One profile per deployment. Deployments with equal settings are resolved once."""
+        """One profile per deployment."""
         findings: list[Finding] = []
         name = document.data.get("name", "")
         if len(name) > MAX_FLEET_NAME:

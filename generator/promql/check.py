@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from generator import conventions
 from generator.buckets import pattern, spellings
-from generator.catalog import Metric, Release, View, first_with
+from generator.catalog import Metric, Release, View, exposed, first_with
 
 if TYPE_CHECKING:
     import promql_parser
@@ -159,7 +159,7 @@ class Checker:
         shown = f"{series}{{{label}{op}{literal}}}"
         if "~" in op and (problem := regex_problem(value)):
             return f"{shown}: {problem}"
-        found = _exposed(self.release, series)
+        found = exposed(self.release, series)
         if found is None or op.startswith("!"):
             return ""
         metric, part = found
@@ -177,11 +177,6 @@ class Checker:
 
 _BLANK = '"§"'
 _ONE_BUCKET = "one bucket"  # not an operator: asks that a pattern on `le` selects a single bucket
-
-
-def _exposed(release: Release | View, name: str) -> tuple[Metric, str] | None:
-    """The metric of a series that Milvus exposes, and which part of it; None for a series of Prometheus' own."""
-    return None if ":" in name or name == "up" else release.series(name)
 
 
 def _shape(expression: str) -> tuple[str, list[str]]:
@@ -269,6 +264,14 @@ def _bucket_problem(shown: str, value: str, op: str, matches: Callable[[str], bo
     return ""
 
 
+def matchers(selector: Any) -> list[tuple[str, str, str]]:
+    """The matchers of a selector in a tree: label, operator as PromQL writes it, value."""
+    return [(each.name, _OPERATORS[str(each.op).rsplit(".", 1)[-1]], each.value) for each in selector.matchers.matchers]
+
+
+_OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
+
+
 class _Walk:
     """One pass over a tree. Methods return the type of a part; None where it has none that is known."""
 
@@ -318,26 +321,26 @@ class _Walk:
         labels = found.labels if found else frozenset()
         fixed = set()
         le_value = None
-        matched = {each.name for each in node.matchers.matchers}
-        for each in node.matchers.matchers:
-            op = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}[str(each.op).rsplit(".", 1)[-1]]
-            if found and each.name not in labels:
+        matched = matchers(node)
+        for label, op, value in matched:
+            if found and label not in labels:
                 here = ", ".join(sorted(labels - {_ANY_OTHER} - self.target_labels)) or "none of its own"
-                self.complain(f"{name} has no label `{each.name}` in Milvus {self.release.name}; it has {here}")
+                self.complain(f"{name} has no label `{label}` in Milvus {self.release.name}; it has {here}")
             if op == "=":
-                fixed.add(each.name)
-            elif op == "=~" and each.name == "le":
-                le_value = int(each.value[1:])
-            self.literals.append((int(each.value[1:]), name, each.name, op))
+                fixed.add(label)
+            elif op == "=~" and label == "le":
+                le_value = int(value[1:])
+            self.literals.append((int(value[1:]), name, label, op))
         if self.selected_by is not None:
-            positive = {each.name for each in node.matchers.matchers if str(each.op).endswith((".Equal", ".Re"))}
+            positive = {label for label, op, _ in matched if op in ("=", "=~")}
             wanted = {conventions.PROFILE} if ":" in name else self.selected_by
             if missing := sorted(wanted - positive):
                 self.complain(f"{name} is also read of other deployments: match {', '.join(missing)}")
         if not found:
             return None
-        family = _exposed(self.release, name)
-        if family and "total" in family[0].values.get("status", ()) and "status" not in matched:
+        family = exposed(self.release, name)
+        selected = {label for label, _, _ in matched}
+        if family and "total" in family[0].values.get("status", ()) and "status" not in selected:
             self.complain(f"{name} has a series for `total` beside the others: select a `status`")
         if family and family[1] in ("_bucket", "_sum", "_count"):
             for label in family[0].buckets_of_value:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
 # The metacharacters of RE2, and of no other engine: \Q..\E is refused by promql-parser, `-` and `/` need no escape.
@@ -24,6 +24,11 @@ def escaped(text: str) -> str:
 def equals(label: str, value: str) -> str:
     """A matcher for one value."""
     return f"{label}={quoted_string(value)}"
+
+
+def labelled(name: str, labels: Mapping[str, str]) -> str:
+    """A series by its name (which may be empty) and its labels, in a fixed order."""
+    return name + "{" + ",".join([equals(label, text) for label, text in sorted(labels.items())]) + "}"
 
 
 def matcher(label: str, values: Iterable[str], *, negated: bool = False) -> str:
