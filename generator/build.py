@@ -107,8 +107,9 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     rules_file, tests_file = conventions.rules_file(profile.name), conventions.tests_file(profile.name)
     suite = promtests.suite(rule_set)
     header = targets.header(profile)
-    rules = header + rule_set.names.put_back(targets.rules_yaml(rule_set))
-    tests = header + rule_set.names.put_back(targets.tests_yaml(suite, f"../rules/{rules_file.name}"))
-    files = {rules_file: rules.encode(), tests_file: tests.encode()}
+    files = {
+        rules_file: rule_set.names.put_back(header + targets.rules_yaml(rule_set)).encode(),
+        tests_file: rule_set.names.put_back(header + targets.tests_yaml(suite, f"../rules/{rules_file.name}")).encode(),
+    }
     files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files).encode()
     return Built(profile, rule_set, files)
