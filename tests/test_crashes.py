@@ -1,13 +1,15 @@
-"""A build that dies at any moment leaves the whole old tree or the whole new one, and the next build cleans up.
+"""What goes wrong while a build writes: it leaves the whole old tree or the whole new one, and says so in one line.
 
-The process that builds kills itself before its n-th step, for every n until it gets through. A step is whatever it
-does to a file or a directory of its own, as Python's audit events tell (docs.python.org/3/library/audit_events.html).
-Between two steps nothing changes but the content of a file that nobody reads before all is there.
+A build that dies at any moment is tried by one that kills itself before its n-th step, for every n until it gets
+through. A step is whatever it does to a file or a directory of its own, as Python's audit events tell
+(docs.python.org/3/library/audit_events.html). Between two steps nothing changes but the content of a file that nobody
+reads before all is there.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -23,6 +25,7 @@ from tests.conftest import Thresher
 from tests.test_output import tree
 
 Write = Callable[..., Path]
+Mounted = Callable[..., subprocess.CompletedProcess[str]]
 
 # Forks a child for each step to die at, so that imports and compiled templates are there already. In the directory N
 # stands what the child that died before step N has left.
@@ -176,3 +179,119 @@ def test_a_build_that_dies_at_any_step_leaves_the_old_tree_or_the_new_one_and_th
         moved = not exchange and not files and death.below(".out.thresher-old") == before
         assert files in (before, after) or moved
         assert (death.next_code, death.next_files, death.next_names) == (0, new, all_names)
+
+
+IN_A_SMALL_FILE_SYSTEM = """
+mount -t tmpfs -o "$1" tmpfs disk || exit 77
+cp -a out disk/out || exit 77
+if [ -n "$2" ]; then mount -o "remount,$2" disk || exit 77; fi
+shift 2
+"$@"
+code=$?
+cp -a disk after
+exit $code
+"""
+
+
+@pytest.fixture
+def mounted() -> Mounted:
+    """Runs a command where the directory `disk` is a file system of its own, which holds a copy of `out`.
+
+    What it holds afterwards is copied to `after`.
+    """
+    private = ["unshare", "--user", "--map-root-user", "--mount"]
+    if not shutil.which("unshare") or subprocess.run([*private, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("file systems cannot be mounted here")
+
+    def run(options: str, then: str, *command: str) -> subprocess.CompletedProcess[str]:
+        Path("disk").mkdir()
+        shell = [*private, "sh", "-c", IN_A_SMALL_FILE_SYSTEM, "sh", options, then, *command]
+        done = subprocess.run(shell, capture_output=True, text=True, check=False)
+        if done.returncode == 77:
+            pytest.skip(f"a file system cannot be mounted here: {done.stderr}")
+        return done
+
+    return run
+
+
+def changed_profiles(write: Write, thresher: Thresher) -> list[str]:
+    for slow in (1, 2):
+        for name in "pq":
+            write(f"{name}.yaml", thresholds=f"{{slow: {slow}s}}")
+        if slow == 1:
+            assert thresher("build", "p.yaml", "q.yaml").exit_code == 0
+    return [sys.executable, "-m", "generator", "build", "p.yaml", "q.yaml", "--quiet", "--out"]
+
+
+def expect_refusal(done: subprocess.CompletedProcess[str], why: str, old: dict[str, bytes]) -> None:
+    """One clear line, and everything as it was."""
+    assert done.returncode == 3, done.stderr
+    assert done.stderr.startswith("cannot write disk/out: ")
+    assert done.stderr.endswith(f"{why}; nothing was changed\n")
+    assert len(done.stderr.splitlines()) == 1
+    assert tree(Path("after/out")) == old
+    assert [path.name for path in Path("after").iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("kilobytes", [0, 40, 250])
+def test_on_a_full_disk_there_is_one_clear_line_and_the_tree_stays_as_it_was(
+    kilobytes: int, write: Write, thresher: Thresher, mounted: Mounted
+) -> None:
+    command = changed_profiles(write, thresher)
+    old = tree(Path("out"))
+    used = sum(-(-len(content) // 4096) * 4 for content in old.values())
+    expect_refusal(mounted(f"size={used + kilobytes}k", "", *command, "disk/out"), "No space left on device", old)
+
+
+@pytest.mark.parametrize("more", [0, 3, 12])
+def test_without_room_for_more_files_there_is_one_clear_line_and_the_tree_stays_as_it_was(
+    more: int, write: Write, thresher: Thresher, mounted: Mounted
+) -> None:
+    command = changed_profiles(write, thresher)
+    old, used = tree(Path("out")), len(names(Path("out"))) + 2
+    run = mounted(f"size=9m,nr_inodes={used + more}", "", *command, "disk/out")
+    expect_refusal(run, "No space left on device", old)
+
+
+def test_on_a_read_only_disk_there_is_one_clear_line(write: Write, thresher: Thresher, mounted: Mounted) -> None:
+    command = changed_profiles(write, thresher)
+    old = tree(Path("out"))
+    expect_refusal(mounted("size=9m", "ro", *command, "disk/out"), "Read-only file system", old)
+
+
+def test_a_mount_point_itself_is_refused_with_a_hint(write: Write, thresher: Thresher, mounted: Mounted) -> None:
+    command = changed_profiles(write, thresher)
+    old = tree(Path("out"))
+    run = mounted("size=9m", "", *command, "disk")
+    assert run.returncode == 3
+    assert run.stderr.count("\n") == 1
+    assert "disk is a mount point: give a directory inside it" in run.stderr
+    assert tree(Path("after/out")) == old
+    assert sorted(os.listdir()) == ["after", "disk", "out", "p.yaml", "q.yaml"]
+
+
+@pytest.mark.parametrize("most", [0, 50_000])
+def test_where_files_must_not_be_large_there_is_one_clear_line(most: int, write: Write, thresher: Thresher) -> None:
+    command = changed_profiles(write, thresher)
+    old = tree(Path("out"))
+    limits = f"import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({most}, {most})); "
+    limited = [sys.executable, "-c", limits + "os.execv(sys.argv[1], sys.argv[1:])", *command, "out"]
+    run = subprocess.run(limited, capture_output=True, text=True, check=False)
+    assert run.returncode == 3
+    assert run.stderr == "cannot write out: File too large; nothing was changed\n"
+    assert tree(Path("out")) == old
+    assert sorted(os.listdir()) == ["out", "p.yaml", "q.yaml"]
+
+
+def test_of_builds_at_once_the_last_one_wins_as_a_whole(write: Write, thresher: Thresher) -> None:
+    builds, trees = [], []
+    for number in range(4):
+        files = [str(write(f"{number}/{name}.yaml", thresholds=f"{{slow: 1{number}00ms}}")) for name in "pq"]
+        assert thresher("build", *files, "--out", f"{number}/out").exit_code == 0
+        trees.append(tree(Path(f"{number}/out")))
+        builds += [[sys.executable, "-m", "generator", "build", *files, "--quiet"]] * 2
+    running = [subprocess.Popen(build, stderr=subprocess.PIPE) for build in builds]
+    assert [process.communicate()[1] for process in running] == [b""] * len(builds)
+    assert [process.returncode for process in running] == [0] * len(builds)
+    assert tree(Path("out")) in trees
+    assert sorted(os.listdir()) == ["0", "1", "2", "3", "out"]
