@@ -104,12 +104,11 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     rule_set = compile_rules(profile)
     if isinstance(rule_set, tuple):
         return rule_set
-    rules_file, tests_file = conventions.rules_file(profile.name), conventions.tests_file(profile.name)
-    suite = promtests.suite(rule_set)
+    rules_file = conventions.rules_file(profile.name)
     header = targets.header(profile)
-    files = {
-        rules_file: rule_set.names.put_back(header + targets.rules_yaml(rule_set)).encode(),
-        tests_file: rule_set.names.put_back(header + targets.tests_yaml(suite, f"../rules/{rules_file.name}")).encode(),
-    }
+    put_back = rule_set.names.put_back
+    files = {rules_file: put_back(header + targets.rules_yaml(rule_set)).encode()}
+    for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
+        files[path] = put_back(header + targets.tests_yaml(suite, f"../rules/{rules_file.name}")).encode()
     files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files).encode()
     return Built(profile, rule_set, files)
