@@ -106,10 +106,9 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
         return rule_set
     rules_file = conventions.rules_file(profile.name)
     header = targets.header(profile)
-    rules = header + rule_set.names.put_back(targets.rules_yaml(rule_set))
-    files = {rules_file: rules.encode()}
+    put_back = rule_set.names.put_back
+    files = {rules_file: put_back(header + targets.rules_yaml(rule_set)).encode()}
     for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
-        tests = rule_set.names.put_back(targets.tests_yaml(suite, f"../rules/{rules_file.name}"))
-        files[path] = (header + tests).encode()
+        files[path] = put_back(header + targets.tests_yaml(suite, f"../rules/{rules_file.name}")).encode()
     files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files).encode()
     return Built(profile, rule_set, files)

@@ -155,23 +155,20 @@ def _group_cases(group: Group, stage: _Stage) -> _GroupCases:
     """The cases of the rules of one group."""
     reads: dict[str, frozenset[str]] = {}
     siblings: dict[object, list[tuple[Case, frozenset[str]]]] = {}
+    fed: dict[object, set[str]] = {}  # the series of all siblings, of which a case must not have any
     for rule in group.rules:
         own = rule.metrics.union(rule.records, *[reads[name] for name in rule.records])
         reads[rule.name] = reads.get(rule.name, own) | own
         for number, case in enumerate(_cases(rule, stage)):
             key: tuple[object, ...] = rule.template, number, case.moments
-            while key in siblings and not _independent(case, siblings[key]):
+            series = {name for name, _ in case.series}
+            while not series.isdisjoint(fed.setdefault(key, set())):
                 key = (*key, "again")
+            fed[key] |= series
             siblings.setdefault(key, []).append((case, own))
     found = [_combined(tuple(members)) for members in siblings.values()]
     needs = [(case.steps, case.density, case.feeds, read) for case, read in found]
     return _GroupCases(tuple(case for case, _ in found), tuple(needs))
-
-
-def _independent(case: Case, others: list[tuple[Case, frozenset[str]]]) -> bool:
-    """Whether no series of the case is also one of the others'."""
-    series = {name for name, _ in case.series}
-    return all(series.isdisjoint(name for name, _ in other.series) for other, _ in others)
 
 
 @lru_cache(maxsize=4096)

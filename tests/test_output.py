@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from generator import output
-from tests.conftest import AsUser, Thresher
+from tests.conftest import EXAMPLES, AsUser, Thresher
 
 Write = Callable[..., Path]
 
@@ -431,3 +431,26 @@ def test_the_same_input_yields_the_same_bytes_anywhere(write: Write, tmp_path: P
         )  # fmt: skip
         trees.append(tree(out))
     assert trees[0] == trees[1]
+
+
+ELSEWHERE = [
+    {"PYTHONHASHSEED": "0", "LC_ALL": "C", "TZ": "UTC"},
+    {"PYTHONHASHSEED": "1", "LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONOPTIMIZE": "2"},
+    {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "TZ": "Pacific/Apia"},
+    {"PYTHONHASHSEED": "4294967295", "LC_ALL": "C.UTF-8", "TZ": "", "PYTHONDEVMODE": "1"},
+]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("environment", ELSEWHERE, ids=lambda environment: environment["LC_ALL"])
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_the_examples_compile_to_what_is_committed_wherever_they_are_compiled(
+    environment: dict[str, str], umask: int, tmp_path: Path
+) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "\u00e9 xamples", ignore=shutil.ignore_patterns("out"))
+    command = [sys.executable, "-m", "generator", "build", "\u00e9 xamples", "--out", "deep/er/out"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, **environment}, umask=umask, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert tree(tmp_path / "deep/er/out") == tree(EXAMPLES / "out")
