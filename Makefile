@@ -12,7 +12,7 @@ help:
 	@echo 'make test       run the whole test suite (servers that are missing are skipped, and named)'
 	@echo 'make e2e-parts  install the servers for the end-to-end tests: Milvus and Prometheus'
 	@echo 'make lint       ruff and mypy'
-	@echo 'make bench      measure the speed of builds, and what the rules cost a real Prometheus'
+	@echo 'make bench      measure the speed of builds and of reading logs, and what the rules cost a real Prometheus'
 
 rules: $(VENV)/ready
 	thresher schema > $(VENV)/schema.json && cp $(VENV)/schema.json examples/profile.schema.json
