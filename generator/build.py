@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from generator import catalog, conventions, fleet, promtests, source, targets, templates
+from generator import alertmanager, catalog, conventions, fleet, promtests, source, targets, templates
 from generator.findings import Finding
 from generator.manifest import manifest
 from generator.profile import Loader, Profile
@@ -109,6 +109,11 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     header = targets.header(profile)
     rules = header + rule_set.names.put_back(targets.rules_yaml(rule_set))
     tests = header + rule_set.names.put_back(targets.tests_yaml(suite, f"../rules/{rules_file.name}"))
-    files = {rules_file: rules.encode(), tests_file: tests.encode()}
+    alerting = header + rule_set.names.put_back(alertmanager.config_yaml(rule_set))
+    files = {
+        rules_file: rules.encode(),
+        tests_file: tests.encode(),
+        conventions.alertmanager_file(profile.name): alerting.encode(),
+    }
     files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files).encode()
     return Built(profile, rule_set, files)

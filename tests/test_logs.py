@@ -517,7 +517,8 @@ def parts() -> st.SearchStrategy[bytes]:
 
 @given(st.lists(parts(), max_size=12).map(b"".join))
 def test_no_line_does_any_harm(text: bytes) -> None:
-    found = summarise([("log", lambda: nullcontext(io.BytesIO(text + b'["Search slow"]' + text + b"Query slow")))])
+    log = b"log: " + text + b'["Search slow"]' + text + b"Query slow"
+    found = summarise([("log", lambda: nullcontext(io.BytesIO(log)))])
     assert not found.findings
     assert found.counts.lines == text.count(b"\n") * 2 + 1
 
@@ -525,9 +526,8 @@ def test_no_line_does_any_harm(text: bytes) -> None:
 @given(
     st.lists(st.sampled_from([*"ab1.+-\"'\\[](){},;=<>|&%_ ", " or ", " and ", " in ", " like ", "name"])).map("".join)
 )
-def test_every_text_has_a_shape_and_it_is_its_own(text: str) -> None:
-    assert len(shape(text).text) <= 4000
-    assert shape(text.replace("1", "2")).text == shape(text.replace("1", "7")).text
+def test_every_text_has_a_shape_of_bounded_size(text: str) -> None:
+    assert len(shape(text * 100).text) <= 4000
 
 
 @given(st.floats(min_value=0, max_value=1e9))
