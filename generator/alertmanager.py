@@ -111,7 +111,7 @@ def inhibitions(
             tiers = sorted({_label(rule, TIER) for rule in targets})
             labels = sorted({label for rule in (*sources, *targets) for label in rule.result.labels} - OWN_LABELS)
             yield Inhibition(
-                f"What is {tier} need not be called worse than healthy as well, for the same requests.",
+                f"While the tier {tier} fires, milder alerts on the same requests say nothing new.",
                 (_is(PROFILE, profile), _is(TIER, tier)),
                 (*of_deployment, f'{TIER}=~"{"|".join(tiers)}"'),
                 _unique([*same, *labels]),

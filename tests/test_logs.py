@@ -263,7 +263,7 @@ def test_a_line_without_a_duration_is_damaged(text: str) -> None:
         parse(line(duration=text or "?").replace(b"[duration=?]", b""))
 
 
-@pytest.mark.parametrize("cut", range(len(HEAD) + 17, len(line(dsl='"a == 1"')) - 1, 7))
+@pytest.mark.parametrize("cut", range(len(HEAD) + 14, len(line(dsl='"a == 1"')) - 1, 7))
 def test_a_line_that_was_cut_is_damaged(cut: int) -> None:
     with pytest.raises(Broken):
         parse(line(dsl='"a == 1"')[:cut])

@@ -26,7 +26,7 @@ _FIELD = re.compile(r'\s*+\[("[^"]*+"|[^\s="\]]++)=(?:"([^"\\]*+(?:\\.[^"\\]*+)*
 _HEADER = 200
 _TIME = re.compile(r"\[([0-9]{4}[^\]]{5,60})\]")
 # A message, whatever became of the line around it: quotes may be escaped, once or more.
-_REMAINS = re.compile(r'(?:\[|:\s?)\\*+"++(?:(?:Hybrid)?Search|Query) slow\\*+"')
+_REMAINS = re.compile(r'(?:\[|:\s?)\\*+"++(?:(?:Hybrid)?Search|Query) slow(?:\\*+"|$)')
 _DURATION = re.compile(
     r"(?:(?P<h>[0-9]{1,9}(?:\.[0-9]{0,12})?)h)?(?:(?P<m>[0-9]{1,9}(?:\.[0-9]{0,12})?)m(?!s))?"
     r"(?:(?P<s>[0-9]{1,12}(?:\.[0-9]{0,12})?)s)?(?:(?P<ms>[0-9]{1,12}(?:\.[0-9]{0,12})?)ms)?"
