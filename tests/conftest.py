@@ -20,8 +20,6 @@ from generator.cli import main
 
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples"
-# So many files a profile yields.
-FILES = 4
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
