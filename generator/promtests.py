@@ -367,7 +367,8 @@ def _beside_others(
     Where nothing may fire, it must not fire either with what was recorded for other profiles.
     """
     base = {**samples, **stage.deployment}
-    given = [{label: str(text) for label, text in each.get("labels", {}).items()} for each in scenario["given"]]
+    stimuli = _unfolded(scenario["given"], rule)
+    given = [{label: str(text) for label, text in each.get("labels", {}).items()} for each in stimuli]
     every = [base, *({**base, **labels} for labels in given)]
     others = bystanders(rule.expr, every, stage.release, case.steps * case.density, raw=first)
     own = {name for name, _ in case.series}
@@ -404,13 +405,12 @@ def _case(
 
 
 def _unfolded(given: Iterable[Mapping[str, Any]], rule: Rule) -> Iterator[Mapping[str, Any]]:
-    """The entries of `given`, those with `for_each` once for each set of labels that it names."""
+    """The entries of `given`, those with `for_each` once for each combination of the labels that it names."""
     for stimulus in given:
-        if "for_each" not in stimulus:
-            yield stimulus
-            continue
-        for labels in lookup(stimulus["for_each"], rule.bindings):
-            yield {**stimulus, "labels": {**stimulus.get("labels", {}), **labels}}
+        paths = stimulus.get("for_each", [])
+        choices = [lookup(path, rule.bindings) for path in ([paths] if isinstance(paths, str) else paths)]
+        for combination in itertools.product([stimulus.get("labels", {})], *choices):
+            yield {**stimulus, "labels": {label: text for labels in combination for label, text in labels.items()}}
 
 
 def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> Iterator[SampleCheck]:
@@ -424,11 +424,13 @@ def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> Iterat
     if nothing:
         yield SampleCheck(story.breach - 1, series, ())
         return
-    value = float(expect["value"])
+    value, is_rate = float(expect["value"]), rule.template.unit.endswith("/s")
     expr = f"abs({series} - {plain(round(value, 9))}) < bool {plain(max(value, 0.1) * 1e-5)}"
     yield SampleCheck(story.breach - 1, expr, ((labels, 1),))
     if story.still:
-        yield SampleCheck(story.steps - 1, f"{series} > bool 0", ((labels, 1),))
+        # Of a rate, there is less left then; of a ratio, there is not.
+        rest = f"({series} > 0) < bool {plain(0.7 * value)}" if is_rate else f"{series} > bool 0"
+        yield SampleCheck(story.steps - 1, rest, ((labels, 1),))
 
 
 def _alerting(
@@ -445,12 +447,19 @@ def _alerting(
     silent = [breach - 1, recovery + story.recovery - 1]
     timing = list(_begin(rule, breach, stage.steps(rule.for_))) if scenario.get("sharp") else []
     if "ends_within" in scenario and firing:
-        ended, kept = recovery + stage.steps(scenario["ends_within"]) + 1, stage.steps(rule.keep_firing_for)
+        ended = recovery + _within(scenario["ends_within"], story, stage) + 1
+        kept = stage.steps(rule.keep_firing_for)
         silent.append(ended + kept)
         if recovery + kept > ended:
             timing.append(_state(rule, recovery + kept - 1, "firing"))
     checks = [AlertCheck(step, rule.name, ()) for step in silent]
     return (*checks, AlertCheck(recovery - 1, rule.name, firing)), tuple(timing)
+
+
+def _within(length: str, story: _Story, stage: _Stage) -> int:
+    """The steps of a duration, or of so many samples."""
+    count, _, unit = length.partition(" ")
+    return math.ceil(int(count) / story.density) if unit == "samples" else stage.steps(length)
 
 
 def _begin(rule: Rule, breach: int, hold: int) -> Iterator[SampleCheck]:
