@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -22,6 +23,7 @@ from generator.findings import EnvironmentProblem, Finding, Format, InputError, 
 if TYPE_CHECKING:
     from generator.build import Built
     from generator.output import Tree
+    from generator.report import FileReport
 
 # Exit codes: 0 fine, 1 findings, 2 the input is wrong, 3 the environment is.
 _FINDINGS, _INPUT, _ENVIRONMENT = 1, 2, 3
@@ -242,65 +244,87 @@ class _Report:
 @click.option(
     "--mutate", is_flag=True, help="Also prove the tests: change each rule in many ways, and see each noticed."
 )
+@click.option(
+    "--coverage", is_flag=True, help="Also say what of the rules the tests prove, and exit with 1 when that is not all."
+)
+@click.option("--junit", type=click.Path(path_type=Path, dir_okay=False), help="Also write a report as JUnit XML.")
 @_formats
-@_command(promtool=None, tests=0)
-def test(paths: tuple[Path, ...], jobs: int | None, mutate: bool, form: Format) -> int:
+@_command(promtool=None, tests=0, files=[])
+def test(
+    paths: tuple[Path, ...], jobs: int | None, mutate: bool, coverage: bool, junit: Path | None, form: Format
+) -> int:
     """Prove built rules with promtool: every test file below PATHS (by default: out).
 
     promtool is taken from the environment variable PROMTOOL, or from PATH.
 
     \b
     Example:
-      thresher test monitoring
+      thresher test monitoring --coverage --junit report.xml
     """
-    from generator import promtool
+    from generator import promtool, report
 
     files = promtool.test_files(paths or (Path("out"),))
     tool = promtool.find()
     version = promtool.version(tool)
+    if junit:
+        junit.parent.mkdir(parents=True, exist_ok=True)
     if form == "text":
         click.echo(version)
-    findings = []
-    tests = 0
+    reports = []
     for outcome in promtool.run(tool, files, jobs):
-        tests += outcome.tests
+        reports.append(report.of(outcome))
         if form == "text":
             verdict = "FAILED" if outcome.problems else "ok"
             click.echo(f"{verdict:6} {outcome.file} ({outcome.tests} tests, {outcome.seconds:.1f} s)")
             for problem in outcome.problems:
                 click.echo("  " + problem.replace("\n", "\n  "))
-        findings += [Finding("error", str(outcome.file), 0, 0, "", problem) for problem in outcome.problems]
+    failed = any(each.outcome.problems for each in reports)
+    tests = sum(each.outcome.tests for each in reports)
     if form == "text":
-        click.echo(f"{tests} tests in {len(files)} files: {'all passed' if not findings else 'FAILED'}")
-    if mutate and not findings:
-        findings = [each for file in files for each in _survivors(tool, file, jobs, form)]
+        click.echo(f"{tests} tests in {len(files)} files: {'FAILED' if failed else 'all passed'}")
+    if mutate and not failed:
+        reports = [_mutated(tool, each, jobs, form) for each in reports]
+    if coverage:
+        reports = [report.covered(each) for each in reports]
+        if form == "text":
+            _print_coverage(reports)
+    if junit:
+        junit.write_bytes(report.junit(reports, version))
+    findings = [finding for each in reports for finding in each.findings]
     if form == "json":
-        click.echo(render(findings, form, promtool=version, tests=tests))
+        click.echo(render(findings, form, promtool=version, tests=tests, files=list(map(report.as_data, reports))))
     elif form == "github" and findings:
         click.echo(render(findings, form))
     return _FINDINGS if findings else 0
 
 
-def _survivors(tool: str, file: Path, jobs: int | None, form: Format) -> Iterator[Finding]:
-    """A finding for each change of a rule that its tests do not notice."""
+def _mutated(tool: str, report: FileReport, jobs: int | None, form: Format) -> FileReport:
+    """The report with what became of each change of a rule."""
     from generator import proof
 
     start = time.monotonic()
-    suite = proof.load(file)
+    suite = proof.load(report.outcome.file)
     verdicts = [each for of_rule in _progress(proof.prove(tool, suite, jobs), len(suite.rules)) for each in of_rule]
-    lost = [each for each in verdicts if not each.killed]
+    report = replace(report, mutants=tuple(verdicts), mutated=time.monotonic() - start)
     if form == "text":
-        share = 100 * (len(verdicts) - len(lost)) / max(len(verdicts), 1)
-        seconds = time.monotonic() - start
-        click.echo(
-            f"{file}: {len(verdicts) - len(lost)} of {len(verdicts)} mutants killed, {share:.1f}% ({seconds:.0f} s)"
-        )
-    for each in lost:
-        if form == "text":
+        killed = len(verdicts) - len(report.survivors)
+        share = 100 * killed / max(len(verdicts), 1)
+        click.echo(f"{report.file}: {killed} of {len(verdicts)} mutants killed, {share:.1f}% ({report.mutated:.0f} s)")
+        for each in report.survivors:
             click.echo(f"  survives: {each.rule}: {each.what}")
-        yield Finding(
-            "error", str(file), 0, 0, each.rule, f"a mutant survives: {each.what}", "strengthen its scenarios"
-        )
+    return report
+
+
+def _print_coverage(reports: Sequence[FileReport]) -> None:
+    from generator.report import covered_in_words
+
+    click.echo("proven by tests that passed")
+    for line in covered_in_words(reports):
+        click.echo(f"  {line}")
+    for each in reports:
+        for item in each.coverage or ():
+            for missing in item.missing:
+                click.echo(f"{each.file}: {item.kind}: {item.name}: {missing}")
 
 
 @main.command()

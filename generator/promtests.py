@@ -293,7 +293,7 @@ def _cases(rule: Rule, stage: _Stage) -> tuple[Case, ...]:
     cases = []
     for scenario in rule.scenarios:
         try:
-            if "when" in scenario and not lookup(scenario["when"], rule.bindings):
+            if not applies(rule, scenario):
                 continue
             spellings = (0, 1) if scenario.get("spellings") == "both" else (None,)
             cases += [_case(rule, scenario, stage, samples, spelling) for spelling in spellings]
@@ -316,7 +316,13 @@ def _beside_others(case: Case, rule: Rule, stage: _Stage, samples: Labels) -> Ca
     return replace(case, series=case.series + series, samples=checks, feeds=case.feeds | rule.records)
 
 
-_SPELLED = (" (`le` as Prometheus 2 keeps it)", " (`le` as Prometheus 3 has it)")
+def applies(rule: Rule, scenario: Mapping[str, Any]) -> bool:
+    """Whether a scenario of its template is one of this rule: `when` names what must hold."""
+    return "when" not in scenario or bool(lookup(scenario["when"], rule.bindings))
+
+
+# What is appended to the name of a scenario that runs in both spellings of `le`.
+SPELLED = (" (`le` as Prometheus 2 keeps it)", " (`le` as Prometheus 3 has it)")
 
 
 def _case(rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Labels, spelling: int | None) -> Case:
@@ -331,7 +337,7 @@ def _case(rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Label
         alerts, checks = _alerting(rule, scenario, samples, story, stage)
     else:
         alerts, checks = (), (_recorded(rule, scenario["expect"], samples, story),)
-    name = f"{rule.name}: {scenario['name']}{'' if spelling is None else _SPELLED[spelling]}"
+    name = f"{rule.name}: {scenario['name']}{'' if spelling is None else SPELLED[spelling]}"
     steps = story.calm + story.breach + story.recovery
     return Case(name, tuple(series), alerts, checks, frozenset(feeds), steps, story.density)
 
