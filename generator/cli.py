@@ -262,8 +262,11 @@ def test(
       thresher test monitoring --coverage --junit report.xml
     """
     from generator import promtool, report
+    from generator.coverage import required
 
     files = promtool.test_files(paths or (Path("out"),))
+    for file in files if coverage else ():
+        required(file)
     tool = promtool.find()
     version = promtool.version(tool)
     if junit:

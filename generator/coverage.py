@@ -45,10 +45,10 @@ class Item:
 def coverage(file: Path, failed: Collection[int]) -> tuple[Item, ...]:
     """What of its rules a test file proves with its tests, but for those (by number) that failed.
 
-    Raises InputError when there is no manifest beside it, which says what had to be proven.
+    Raises InputError when there is no manifest beside it.
     """
     content = promtool.read(file)
-    manifest = _manifest(file)
+    manifest = required(file)
     groups = [group for rules in promtool.rule_files(file, content) for group in promtool.read(rules)["groups"]]
     rules = tuple(_Rule(rule) for group in groups for rule in group["rules"])
     played = [_Played(test) for test in tests(content) if test.number not in failed]
@@ -62,7 +62,8 @@ def coverage(file: Path, failed: Collection[int]) -> tuple[Item, ...]:
     )
 
 
-def _manifest(file: Path) -> Mapping[str, Any]:
+def required(file: Path) -> Mapping[str, Any]:
+    """The manifest beside a test file, which says what its tests must prove. Raises InputError when there is none."""
     path = file.parent.parent / conventions.MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_bytes())
