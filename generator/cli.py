@@ -23,6 +23,7 @@ from generator.findings import EnvironmentProblem, Finding, Format, InputError, 
 if TYPE_CHECKING:
     from generator.build import Built
     from generator.output import Tree
+    from generator.proof import Suite
     from generator.report import FileReport
 
 # Exit codes: 0 fine, 1 findings, 2 the input is wrong, 3 the environment is.
@@ -286,9 +287,9 @@ def test(
     if form == "text":
         click.echo(f"{tests} tests in {len(files)} files: {'FAILED' if failed else 'all passed'}")
     if mutate and not failed:
-        reports = [_mutated(tool, each, jobs, form) for each in reports]
+        reports = list(_mutated(tool, reports, jobs, form))
     if coverage:
-        reports = [report.covered(each) for each in reports]
+        reports = report.covered(reports)
         if form == "text":
             _print_coverage(reports)
     if junit:
@@ -301,19 +302,33 @@ def test(
     return _FINDINGS if findings else 0
 
 
-def _mutated(tool: str, report: FileReport, jobs: int | None, form: Format) -> FileReport:
-    """The report with what became of each change of a rule."""
+def _mutated(tool: str, reports: Sequence[FileReport], jobs: int | None, form: Format) -> Iterator[FileReport]:
+    """The reports, with what became of each change of a rule in that of the first test file of its profile."""
+    from generator import proof
+
+    suites = {suite.file: suite for suite in proof.load(report.outcome.file for report in reports)}
+    for report in reports:
+        suite = suites.get(report.outcome.file)
+        yield _of_mutants(tool, suite, report, jobs, form) if suite else report
+
+
+def _of_mutants(tool: str, suite: Suite, report: FileReport, jobs: int | None, form: Format) -> FileReport:
+    """The report with what became of each mutant of the suite."""
     from generator import proof
 
     start = time.monotonic()
-    suite = proof.load(report.outcome.file)
     verdicts = [each for of_rule in _progress(proof.prove(tool, suite, jobs), len(suite.rules)) for each in of_rule]
     report = replace(report, mutants=tuple(verdicts), mutated=time.monotonic() - start)
+    killed, lost, same = report.killed, report.survivors, report.equivalent
     if form == "text":
-        killed = len(verdicts) - len(report.survivors)
-        share = 100 * killed / max(len(verdicts), 1)
-        click.echo(f"{report.file}: {killed} of {len(verdicts)} mutants killed, {share:.1f}% ({report.mutated:.0f} s)")
-        for each in report.survivors:
+        share = 100 * len(killed) / max(len(killed) + len(lost), 1)
+        click.echo(
+            f"{suite.file}: {len(killed)} of {len(killed) + len(lost)} mutants killed, {share:.1f}%, and {len(same)} "
+            f"that say the same as their rule ({report.mutated:.0f} s)"
+        )
+        for each in same:
+            click.echo(f"  the same: {each.rule}: {each.what}: {each.equivalent}")
+        for each in lost:
             click.echo(f"  survives: {each.rule}: {each.what}")
     return report
 

@@ -21,7 +21,7 @@ from generator.buckets import spellings
 from generator.bystanders import OTHER
 from generator.catalog import Metric, Release, exposed
 from generator.findings import Finding, InputError
-from generator.promql.check import matchers
+from generator.promql import tree
 from generator.promtests import SPELLED
 from generator.testfile import Test, moment, tests
 
@@ -42,16 +42,18 @@ class Item:
     value: str = ""
 
 
-def coverage(file: Path, failed: Collection[int]) -> tuple[Item, ...]:
-    """What of its rules a test file proves with its tests, but for those (by number) that failed.
+def coverage(tested: Mapping[Path, Collection[int]]) -> tuple[Item, ...]:
+    """What of its rules the test files of a profile prove, but for the tests (by number) that failed in each.
 
-    Raises InputError when there is no manifest beside it.
+    Raises InputError when there is no manifest beside them.
     """
-    content = promtool.read(file)
-    manifest = required(file)
-    groups = [group for rules in promtool.rule_files(file, content) for group in promtool.read(rules)["groups"]]
-    rules = tuple(_Rule(rule) for group in groups for rule in group["rules"])
-    played = [_Played(test) for test in tests(content) if test.number not in failed]
+    contents = {file: promtool.read(file) for file in tested}
+    manifest = required(next(iter(tested)))
+    files = dict.fromkeys(path.resolve() for file in tested for path in promtool.rule_files(file, contents[file]))
+    rules = tuple(_Rule(rule) for path in files for group in promtool.read(path)["groups"] for rule in group["rules"])
+    played = [
+        _Played(test) for file, failed in tested.items() for test in tests(contents[file]) if test.number not in failed
+    ]
     releases = [catalog.release(name) for name in _releases(manifest)]
     reading = _Reading(rules)
     return (
@@ -110,10 +112,9 @@ def _selectors(expr: str) -> tuple[_Selector, ...]:
         node: Any = left.pop()
         node = getattr(node, "vector_selector", node)
         if type(node).__name__ == "VectorSelector":
-            found.append(_Selector(node.name or "", tuple(matchers(node))))
+            found.append(_Selector(node.name or "", tuple(tree.matchers(node))))
             continue
-        left += [part for name in ("lhs", "rhs", "expr", "param") if (part := getattr(node, name, None)) is not None]
-        left += getattr(node, "args", ())
+        left += tree.parts(node)
     return tuple(dict.fromkeys(found))
 
 
@@ -255,16 +256,30 @@ def _plain(scenario: str) -> tuple[str, str]:
 
 
 def _unlike(release: Release, rules: Iterable[_Rule], played: Iterable[_Played]) -> tuple[str, ...]:
-    """What the rules read but no test feeds, and in what that is fed differs from what the release exposes."""
-    fed = [series for test in played for series in test.fed]
+    """What the rules read but no test feeds, and in what that is fed differs from what the release exposes.
+
+    What a rule keeps out stands for other releases or deployments, and a label that no rule names makes no difference.
+    """
+    selectors = {selector for rule in rules for selector in rule.selectors}
+    named = frozenset(word for rule in rules for word in re.findall(r"\w+", str(rule.content["expr"])))
+    fed = [series for test in played for series in test.fed if not _kept_out(*series, selectors)]
     names = {name for name, _ in fed}
-    read = sorted({selector.name for rule in rules for selector in rule.selectors} - names)
+    read = sorted({selector.name for selector in selectors} - names)
     unfed = [f"no test feeds {name}" for name in read if name and exposed(release, name)]
-    return tuple(dict.fromkeys([*unfed, *(wrong for series in fed for wrong in _wrong(release, *series))]))
+    return tuple(dict.fromkeys([*unfed, *(wrong for series in fed for wrong in _wrong(release, *series, named))]))
 
 
-def _wrong(release: Release, name: str, labels: Mapping[str, str]) -> Iterator[str]:
-    if ":" in name or name == "up" or any(value.startswith(OTHER) for value in labels.values()):
+def _kept_out(name: str, labels: Mapping[str, str], selectors: Iterable[_Selector]) -> bool:
+    """Whether a series is there to be left alone: a bystander, or of a value that a matcher excludes by name."""
+    if any(value.startswith(OTHER) for value in labels.values()):
+        return True
+    own = [selector for selector in selectors if selector.name == name]
+    excluding = [(each, label) for each in own for label, op, _ in each.matchers if op.startswith("!")]
+    return any(not each.matches(label, labels.get(label, "")) for each, label in excluding)
+
+
+def _wrong(release: Release, name: str, labels: Mapping[str, str], named: frozenset[str]) -> Iterator[str]:
+    if ":" in name or name == "up":
         return
     found = exposed(release, name)
     if found is None or not found[0].fed:
@@ -272,9 +287,10 @@ def _wrong(release: Release, name: str, labels: Mapping[str, str]) -> Iterator[s
         return
     metric, part = found
     own = {*metric.labels, *(["le"] if part == "_bucket" else [])}
-    for label in sorted(own ^ (labels.keys() & (own | catalog.milvus_labels(release.branch)))):
-        verb = "lacks" if label in own else "has"
-        yield f"{name} is fed in a form that Milvus {release.name} does not expose: it {verb} the label {label}"
+    lacks = {f"lacks the label {label}" for label in own & named - labels.keys()}
+    has = {f"has the label {label}" for label in labels.keys() & catalog.milvus_labels(release.branch) - own}
+    for what in sorted(lacks | has):
+        yield f"{name} is fed in a form that Milvus {release.name} does not expose: it {what}"
     for label, known in metric.values.items():
         if (value := labels.get(label, known[0])) not in known:
             yield f'{name} is fed with {label}="{value}", a value that Milvus {release.name} does not have'

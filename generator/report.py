@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
@@ -68,8 +69,18 @@ class FileReport:
 
     @property
     def survivors(self) -> list[Verdict]:
-        """The mutants that no test noticed."""
-        return [each for each in self.mutants or () if not each.killed]
+        """The mutants that no test noticed, though one could."""
+        return [each for each in self.mutants or () if not each.killed and not each.equivalent]
+
+    @property
+    def killed(self) -> list[Verdict]:
+        """The mutants that tests noticed."""
+        return [each for each in self.mutants or () if each.killed]
+
+    @property
+    def equivalent(self) -> list[Verdict]:
+        """The mutants that say the same as their rule."""
+        return [each for each in self.mutants or () if not each.killed and each.equivalent]
 
 
 def of(outcome: Outcome) -> FileReport:
@@ -99,9 +110,22 @@ def _told_apart(cases: Iterable[Case]) -> Iterator[Case]:
         yield replace(case, name=f"{case.name} ({seen[case.name]})") if seen[case.name] > 1 else case
 
 
-def covered(report: FileReport) -> FileReport:
-    """The report with what its tests prove. Raises InputError when the manifest is missing that says what they must."""
-    return replace(report, coverage=coverage(report.outcome.file, report.failed)) if report.outcome.tested else report
+def covered(reports: Iterable[FileReport]) -> list[FileReport]:
+    """The reports, with what the tests of a profile prove in that of its first test file.
+
+    Nothing is said of a profile with a file that did not come to its tests. Raises InputError when a manifest is
+    missing that says what they must prove.
+    """
+    found = list(reports)
+    first: dict[Path, int] = {}
+    for index, report in enumerate(found):
+        first.setdefault(report.outcome.file.parent.parent, index)
+    for profile, index in first.items():
+        own = [report for report in found if report.outcome.file.parent.parent == profile]
+        if all(report.outcome.tested for report in own):
+            items = coverage({report.outcome.file: report.failed for report in own})
+            found[index] = replace(found[index], coverage=items)
+    return found
 
 
 def covered_in_words(reports: Iterable[FileReport]) -> Iterator[str]:
@@ -126,7 +150,10 @@ def as_data(report: FileReport) -> dict[str, Any]:
         if mutants is None
         else {
             "seconds": round(report.mutated, 3),
-            "killed": len(mutants) - len(report.survivors),
+            "killed": len(report.killed),
+            "equivalent": [
+                {"rule": each.rule, "what": each.what, "why": each.equivalent} for each in report.equivalent
+            ],
             "survivors": [{"rule": each.rule, "what": each.what} for each in report.survivors],
         },
         "coverage": None

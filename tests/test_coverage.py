@@ -14,8 +14,9 @@ import yaml
 from generator import catalog, templates
 from generator.build import default_rules
 from generator.conventions import without_level
-from generator.coverage import KINDS, coverage
-from generator.promtests import suite
+from generator.coverage import KINDS, Item, coverage
+from generator.promtests import suites
+from generator.units import Duration
 from tests.conftest import EXAMPLES, Compiled, Thresher
 
 TESTS = Path("out/profile/tests/profile.tests.yaml")
@@ -30,24 +31,30 @@ Tests = list[dict[str, Any]]
 
 def unproven(failed: tuple[int, ...] = ()) -> dict[str, tuple[str, ...]]:
     """What is missing in the compiled profile, by what it is missing of."""
-    return {f"{each.kind}: {each.name}": each.missing for each in coverage(TESTS, failed) if each.missing}
+    return {f"{each.kind}: {each.name}": each.missing for each in items(failed) if each.missing}
+
+
+def items(failed: tuple[int, ...] = (), folder: Path = TESTS.parent) -> tuple[Item, ...]:
+    """What the tests in the folder prove, but for those that failed."""
+    return coverage(dict.fromkeys(sorted(folder.iterdir(), reverse=True), failed))
 
 
 def edit(change: Callable[[Tests], Tests]) -> None:
     """Changes the tests in the test file."""
-    content = yaml.safe_load(TESTS.read_text("utf-8"))
-    TESTS.write_text(yaml.safe_dump({**content, "tests": change(content["tests"])}), "utf-8")
+    for file in TESTS.parent.iterdir():
+        content = yaml.safe_load(file.read_text("utf-8"))
+        file.write_text(yaml.safe_dump({**content, "tests": change(content["tests"])}), "utf-8")
 
 
-def of_rule(items: dict[str, tuple[str, ...]], rule: str) -> tuple[str, ...]:
-    return items.get(f"rules: {rule}", ())
+def of_rule(missing: dict[str, tuple[str, ...]], rule: str) -> tuple[str, ...]:
+    return missing.get(f"rules: {rule}", ())
 
 
 @pytest.mark.parametrize("example", sorted(path.name for path in (EXAMPLES / "out").iterdir()))
 def test_the_examples_are_proven_in_full(example: str) -> None:
-    items = coverage(EXAMPLES / "out" / example / "tests" / f"{example}.tests.yaml", ())
-    assert {each.kind for each in items} == set(KINDS)
-    assert [each for each in items if each.missing] == []
+    found = items(folder=EXAMPLES / "out" / example / "tests")
+    assert {each.kind for each in found} == set(KINDS)
+    assert [each for each in found if each.missing] == []
 
 
 @pytest.mark.parametrize("milvus", LINES)
@@ -55,7 +62,7 @@ def test_the_examples_are_proven_in_full(example: str) -> None:
 def test_every_release_line_is_proven_in_full(milvus: str, snap: str, compiled: Callable[..., Compiled]) -> None:
     compiled(milvus=f'"{milvus}"', snap=snap)
     assert unproven() == {}
-    assert [each.name for each in coverage(TESTS, ()) if each.kind == "releases"] == [milvus]
+    assert [each.name for each in items() if each.kind == "releases"] == [milvus]
 
 
 def test_the_release_lines_are_all_there_are() -> None:
@@ -73,7 +80,7 @@ def test_every_scenario_of_the_templates_is_played_in_some_release_line() -> Non
     played = set()
     for milvus in LINES:
         rule_set = default_rules(milvus)
-        names = [case.name.partition(": ") for test in suite(rule_set).tests for case in test]
+        names = [case.name.partition(": ") for each in suites(rule_set) for test in each.tests for case in test]
         cases = {(without_level(rule), name.partition(" (`le`")[0]) for rule, _, name in names}
         for rule in rule_set.rules:
             own = {scenario["name"] for scenario in rule.scenarios}
@@ -148,10 +155,7 @@ def test_an_alert_must_be_seen_to_resolve(compiled: Callable[..., Compiled]) -> 
 
 
 def minutes(check: dict[str, Any]) -> float:
-    found = re.fullmatch(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?", check["eval_time"])
-    assert found
-    days, hours, rest = (int(part or 0) for part in found.groups())
-    return 60 * (24 * days + hours) + rest
+    return float(Duration.parse(check["eval_time"]).seconds / 60)
 
 
 def test_silence_before_there_is_any_data_proves_nothing_of_data(compiled: Callable[..., Compiled]) -> None:
@@ -209,7 +213,7 @@ def test_one_spelling_of_a_bucket_is_not_enough(spelling: str, other: str, compi
     unfed = {re.sub(r".* at ", "", name) for name in missing if name.startswith("le spellings")}
     assert unfed
     assert all(re.fullmatch(f'le="{spelling}"', each) for each in unfed)
-    every = {each.value for each in coverage(TESTS, ()) if each.kind == "le spellings"}
+    every = {each.value for each in items() if each.kind == "le spellings"}
     assert {each[4:-1] for each in unfed} == {each for each in every if not re.fullmatch(other, each)}
 
 
@@ -217,12 +221,11 @@ def test_a_bucket_must_be_fed_where_the_rule_that_asks_for_it_is_seen(compiled: 
     compiled()
     edit(lambda tests: [{**test, "promql_expr_test": [], "alert_rule_test": []} for test in tests])
     missing = [name for name in unproven() if name.startswith("le spellings")]
-    assert len(missing) == sum(each.kind == "le spellings" for each in coverage(TESTS, ()))
+    assert len(missing) == sum(each.kind == "le spellings" for each in items())
 
 
 def test_a_scenario_that_no_test_plays_is_named(compiled: Callable[..., Compiled]) -> None:
-    compiled()
-    scenario = "MilvusRestartLoop: not often enough"
+    scenario = f"MilvusRestartLoop: {compiled().manifest['scenarios']['MilvusRestartLoop'][0]}"
 
     def change(tests: Tests) -> Tests:
         return [{**test, "name": test["name"].replace(scenario, "MilvusRestartLoop: else")} for test in tests]
@@ -289,14 +292,14 @@ deployments:
   - {milvus: "2.6.20", selector: {namespace: b}}
 """
     assert thresher("build", write("fleet.yaml", fleet)).exit_code == 0
-    (file,) = Path("out").glob("*/tests/*.yaml")
-    assert [each.name for each in coverage(file, ()) if each.kind == "releases"] == ["2.6.20", "2.6.19"]
+    file = next(Path("out").glob("*/tests/*.yaml"))
+    assert [each.name for each in items(folder=file.parent) if each.kind == "releases"] == ["2.6.20", "2.6.19"]
 
 
 def test_a_test_that_failed_proves_nothing(compiled: Callable[..., Compiled]) -> None:
     compiled()
     count = len(yaml.safe_load(TESTS.read_text("utf-8"))["tests"])
-    assert unproven(failed=tuple(range(count))).keys() == {f"{each.kind}: {each.name}" for each in coverage(TESTS, ())}
+    assert unproven(failed=tuple(range(count))).keys() == {f"{each.kind}: {each.name}" for each in items()}
 
 
 @pytest.mark.e2e

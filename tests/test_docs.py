@@ -98,7 +98,7 @@ def test_the_table_of_what_was_proven_is_right() -> None:
     rows = []
     for path in sorted((EXAMPLES / "out").iterdir()):
         manifest = json.loads((path / "MANIFEST.json").read_text("utf-8"))
-        tests = testfile.tests(promtool.read(path / "tests" / f"{path.name}.tests.yaml"))
+        tests = [test for file in sorted((path / "tests").iterdir()) for test in testfile.tests(promtool.read(file))]
         scenarios = sum(len(test.scenarios) for test in tests)
         rules = manifest["rules"] + manifest["alerts"]
         cells = (path.name, manifest["milvus"], rules, len(tests), scenarios)

@@ -206,9 +206,9 @@ def test_survivors_and_what_is_not_proven_are_failures_of_their_rules() -> None:
         outcome,
         (report.Case("A: x"),),
         mutants=(
-            Verdict("A", "for removed", killed=False),
-            Verdict("A", "y", killed=True),
-            Verdict("B", "z", killed=True),
+            Verdict("A", "for removed", killed=False, equivalent=""),
+            Verdict("A", "y", killed=False, equivalent="it says the same"),
+            Verdict("B", "z", killed=True, equivalent=""),
         ),
         mutated=2.5,
         coverage=(Item("rules", "A", ("no test sees it fire",)), Item("rules", "B", ())),

@@ -14,7 +14,7 @@ from tests.e2e import vmalert
 
 MATRIX = ROOT / ".tools/matrix"
 PROMTOOLS = ("2.42", "2.53", "3.5")
-NAMES = sorted(path.name for path in (EXAMPLES / "out").iterdir())
+FILES = {path.name.removesuffix(".yaml"): path for path in sorted((EXAMPLES / "out").glob("*/tests/*.yaml"))}
 
 # Scenarios that vmalert-tool cannot play or judges otherwise, each with the reason. None is known.
 EXCEPTIONS: dict[str, str] = {}
@@ -38,8 +38,8 @@ def test_every_promtool_proves_the_examples(version: str, thresher: Thresher, mo
 
 
 def unittest(folder: Path, example: str, *, layered: bool = True) -> subprocess.CompletedProcess[str]:
-    """Runs the tests of an example, but for the exceptions, through vmalert-tool."""
-    path = EXAMPLES / "out" / example / "tests" / f"{example}.tests.yaml"
+    """Runs the tests of a file, but for the exceptions, through vmalert-tool."""
+    path = FILES[example]
     content = promtool.read(path)
     given = [group for rules in promtool.rule_files(path, content) for group in promtool.read(rules)["groups"]]
     played = [test for test in testfile.tests(content) if not EXCEPTIONS.keys() & set(test.scenarios)]
@@ -51,7 +51,7 @@ def unittest(folder: Path, example: str, *, layered: bool = True) -> subprocess.
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("example", NAMES)
+@pytest.mark.parametrize("example", FILES)
 def test_vmalert_tool_proves_the_examples(example: str, tmp_path: Path) -> None:
     done = unittest(tmp_path, example)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -59,12 +59,16 @@ def test_vmalert_tool_proves_the_examples(example: str, tmp_path: Path) -> None:
 
 
 def test_every_exception_is_a_scenario_that_there_is() -> None:
-    files = [EXAMPLES / "out" / name / "tests" / f"{name}.tests.yaml" for name in NAMES]
-    there = {scenario for file in files for test in testfile.tests(promtool.read(file)) for scenario in test.scenarios}
+    there = {
+        scenario
+        for file in FILES.values()
+        for test in testfile.tests(promtool.read(file))
+        for scenario in test.scenarios
+    }
     assert EXCEPTIONS.keys() <= there
 
 
 def test_without_layers_vmalert_sees_what_its_own_group_recorded_too_late(tmp_path: Path) -> None:
-    done = unittest(tmp_path, "minimal", layered=False)
+    done = unittest(tmp_path, "minimal.tests", layered=False)
     assert done.returncode == 1
     assert "MilvusSearchLatencySlow" in done.stdout
