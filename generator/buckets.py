@@ -64,7 +64,7 @@ class Point:
 
     @property
     def halves(self) -> tuple[dict[str, str], ...]:
-        """Labels of buckets, for tests: of a node that lacks `upper`, and of one that lacks `lower`; none at a bound."""
+        """Labels of the buckets of a node without `upper`, and of one without `lower`, for tests; none at a bound."""
         others = [bound for bound in (self.following, math.inf) if bound != self.upper]
         return tuple(
             {"node_id": node, "le": spellings(each)[0]}

@@ -112,7 +112,8 @@ def suites(rule_set: RuleSet) -> tuple[Suite, ...]:
 
 def _suite(rule_set: RuleSet, step: Duration, *, is_long: bool) -> Suite:
     profile = rule_set.profile
-    setting = step, is_long, profile.window, rule_set.selector, profile.identity, profile.operations[0]
+    labels = frozenset().union(*[_mentioned(group) for group in rule_set.groups])
+    setting = step, is_long, profile.window, rule_set.selector, profile.identity, profile.operations[0], labels
     stages = [_stage(group.release, *setting) for group in rule_set.groups]
     parts = [_group_cases(group, stage) for group, stage in zip(rule_set.groups, stages, strict=True)]
     cases = [case for part in parts for case in part.cases]
@@ -121,6 +122,15 @@ def _suite(rule_set: RuleSet, step: Duration, *, is_long: bool) -> Suite:
     if not is_long:
         tests.append((_without_data(rule_set.rules, stages[0]),))
     return Suite(profile, step, tuple(group.name for group in rule_set.groups if group.rules), tuple(tests))
+
+
+@lru_cache(maxsize=1024)
+def _mentioned(group: Group) -> frozenset[str]:
+    """What the expressions of a group may name as labels."""
+    return frozenset(word for rule in group.rules for word in _WORD.findall(rule.expr))
+
+
+_WORD = re.compile(r"\b[a-z_]+\b")
 
 
 @lru_cache(maxsize=1024)
@@ -227,7 +237,7 @@ class _Stage:
     """What the scenarios of a profile are played on: `deployment` are the labels of its targets.
 
     `is_long` says which scenarios: those that tell their step, or the others. `second` is a label in which two targets
-    of one deployment differ.
+    of one deployment differ. Labels of series that are not `mentioned` by any expression are left out.
     """
 
     release: View
@@ -237,6 +247,7 @@ class _Stage:
     deployment: Labels
     samples: Labels
     second: str
+    mentioned: frozenset[str]
 
     def density(self, within: Duration, samples: int) -> int:
         """How many samples a step must have for at least so many in the time; they lie whole milliseconds apart."""
@@ -257,6 +268,7 @@ def _stage(
     selector: Selector,
     identity: tuple[str, ...],
     operation: str,
+    mentioned: frozenset[str],
 ) -> _Stage:
     names = {label: values[0] for label, values in selector}
     deployment = {**{label: f"some-{label.replace('_', '-')}" for label in identity}, **names}
@@ -265,7 +277,7 @@ def _stage(
         "query_type": operation, "msg_type": operation, "function_name": "Search", **deployment,
     }  # fmt: skip
     second = next(label for label in ("instance", "pod", "_".join(deployment)) if label not in deployment)
-    return _Stage(release, step, is_long, window, deployment, samples, second)
+    return _Stage(release, step, is_long, window, deployment, samples, second, mentioned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -501,6 +513,7 @@ def _series(
     if unknown := sorted(set(given) - set(own) - {"job", "instance", *stage.deployment}):
         raise ValueError(f"{name} has no label {unknown[0]}")
     special = {"msg_type": "DQLSearch"} if name == RATE_LIMITED else {}
+    own = tuple(label for label in own if label in stage.mentioned)
     labels = {label: known[label][0] if label in known else "x" for label in own}
     labels |= {label: samples[label] for label in (*own, "job", "instance", *stage.deployment) if label in samples}
     labels |= {**special, **given}
