@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from generator import catalog, conventions, fleet, promtests, source, targets, templates
+from generator import alertmanager, catalog, conventions, fleet, promtests, source, targets, templates
 from generator.findings import Finding
 from generator.manifest import manifest
 from generator.profile import Loader, Profile
@@ -107,7 +107,10 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     rules_file = conventions.rules_file(profile.name)
     header = targets.header(profile)
     put_back = rule_set.names.put_back
-    files = {rules_file: put_back(header + targets.rules_yaml(rule_set)).encode()}
+    files = {
+        rules_file: put_back(header + targets.rules_yaml(rule_set)).encode(),
+        conventions.alertmanager_file(profile.name): put_back(header + alertmanager.config_yaml(rule_set)).encode(),
+    }
     for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
         files[path] = put_back(header + targets.tests_yaml(suite, f"../rules/{rules_file.name}")).encode()
     files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files).encode()

@@ -88,6 +88,11 @@ def tests_files(profile: str) -> tuple[PurePosixPath, PurePosixPath]:
     return directory / f"{profile}.tests.yaml", directory / f"{profile}.long.tests.yaml"
 
 
+def alertmanager_file(profile: str) -> PurePosixPath:
+    """Where the inhibition rules of a profile lie in the output, with an example of routes."""
+    return PurePosixPath(profile, "alertmanager", f"{profile}.alertmanager.yaml")
+
+
 def manifest_file(profile: str) -> PurePosixPath:
     """Where the manifest of a profile lies in the output."""
     return PurePosixPath(profile, MANIFEST)

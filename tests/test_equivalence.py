@@ -45,6 +45,7 @@ def reason(one: str, other: str, **rule: Any) -> str:
         ('sum by (ns) (absent(z{ns="v"}))', 'avg by (ns) (absent(z{ns="v"}))', "one series"),
         ('sum by (ns) (absent(z{ns="v"}))', 'sum by (ns, instance) (absent(z{ns="v"}))', "one series"),
         (f"sum by (ns, kind) ({Y})", f"max by (ns, kind) ({Y})", "one series"),
+        (f'sum by (ns) ({X[:-1]}, kind=~"s|r"}})', f'max by (ns) ({X[:-1]}, kind=~"s|r"}})', "one series"),
         # Values that nobody sees.
         (f"{Y} and on (ns) count by (ns) (z)", f"{Y} and on (ns) group by (ns) (z)", "value"),
     ],
@@ -76,6 +77,8 @@ def test_what_says_the_same_is_proven_with_the_reason(one: str, other: str, why:
         (f"histogram_quantile(0.5, {X}) >= 0", f"histogram_quantile(0.5, {X}) >= 3"),
         (f"histogram_quantile(0.5, {X}) >= 0", f"histogram_quantile(0.5, {X})"),
         ("sum by (ns) (z)", "avg by (ns) (z)"),
+        (f'sum by (ns) ({X[:-1]}, kind=~"s|q"}})', f'max by (ns) ({X[:-1]}, kind=~"s|q"}})'),
+        (f'sum by (ns) ({X[:-1]}, kind=~"s.*|r"}})', f'max by (ns) ({X[:-1]}, kind=~"s.*|r"}})'),
         (f"sum by (ns) ({Y})", f"max by (ns) ({Y})"),
         (f"{Y} * on (ns) count by (ns) (z)", f"{Y} * on (ns) group by (ns) (z)"),
         ("rate(z[5m])", "rate(z[10m])"),

@@ -24,12 +24,17 @@ def tree(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def test_a_profile_yields_rules_tests_and_a_manifest_that_lists_them(write: Write, thresher: Thresher) -> None:
+def test_a_profile_yields_documents_and_a_manifest_that_lists_them(write: Write, thresher: Thresher) -> None:
     write("prod.yaml")
     run = thresher("build", "prod.yaml")
     files = tree(Path("out"))
     assert run.stdout.splitlines()[-1] == f"out: {len(files)} new"
-    written = ["rules/prod.rules.yaml", "tests/prod.long.tests.yaml", "tests/prod.tests.yaml"]
+    written = [
+        "alertmanager/prod.alertmanager.yaml",
+        "rules/prod.rules.yaml",
+        "tests/prod.long.tests.yaml",
+        "tests/prod.tests.yaml",
+    ]
     assert list(files) == ["prod/MANIFEST.json", *(f"prod/{name}" for name in written)]
     listed = json.loads(files["prod/MANIFEST.json"])["files"]
     assert listed == {name: output.sha256(files[f"prod/{name}"]) for name in written}
