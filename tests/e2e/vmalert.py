@@ -1,18 +1,22 @@
 """Rule and test files of Prometheus -> the same for vmalert-tool, the unit tester of VictoriaMetrics.
 
 What differs: a group of vmalert sees what other groups recorded, never reliably what its own rules did in the same
-round; so each group becomes one per layer of rules that read none of each other. Expressions are asked for under
+round; so each group becomes one per layer of rules that read none of each other. MetricsQL's `changes` also counts a
+change from the last sample before the window, `changes_prometheus` does not. Expressions are asked for under
 `metricsql_expr_test`, alerts together with their group.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from generator import conventions
 
 Group = Mapping[str, Any]
+
+_CHANGES = re.compile(r"\bchanges\(")
 
 
 def groups(given: list[Group]) -> list[dict[str, Any]]:
@@ -28,7 +32,8 @@ def _layers(group: Group) -> Iterator[dict[str, Any]]:
         depth = max(read, default=-1) + 1
         if "record" in rule:
             depths[rule["record"]] = max(depth, depths.get(rule["record"], 0))
-        layers.setdefault((depth, "alert" in rule), []).append(rule)
+        lowered = {**rule, "expr": _CHANGES.sub("changes_prometheus(", rule["expr"])}
+        layers.setdefault((depth, "alert" in rule), []).append(lowered)
     for (depth, alerts), rules in sorted(layers.items()):
         yield {**group, "name": f"{group['name']}.{'alerts' if alerts else 'records'}{depth}", "rules": rules}
 
