@@ -8,22 +8,27 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from generator import catalog, conventions, fleet, promtests, source, targets, templates
+from generator.dashboards.documents import documents
 from generator.findings import Finding
 from generator.manifest import manifest
 from generator.profile import Loader, Profile
 from generator.profile.resolve import resolve
 from generator.profile.schema import Schema, compose
-from generator.rules import RuleSet, compile_profile
+from generator.rules import Remark, RuleSet, compile_profile
 from generator.thresholds import place
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What one profile, or one rule set of a fleet, compiles to. Files are by their paths in the output directory."""
+    """What one profile, or one rule set of a fleet, compiles to. Files are by their paths in the output directory.
+
+    `remarks` are on panels of its dashboards; those on rules are the rule set's.
+    """
 
     profile: Profile
     rule_set: RuleSet
     files: Mapping[PurePosixPath, bytes]
+    remarks: tuple[Remark, ...]
 
 
 def _more_mistakes(profiles: Iterable[Profile]) -> Iterator[Finding]:
@@ -110,5 +115,7 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     rules = header + rule_set.names.put_back(targets.rules_yaml(rule_set))
     tests = header + rule_set.names.put_back(targets.tests_yaml(suite, f"../rules/{rules_file.name}"))
     files = {rules_file: rules.encode(), tests_file: tests.encode()}
-    files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files).encode()
-    return Built(profile, rule_set, files)
+    dashboards = documents(rule_set)
+    files |= dashboards.files
+    files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files, dashboards.remarks).encode()
+    return Built(profile, rule_set, files, dashboards.remarks)

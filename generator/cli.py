@@ -58,7 +58,7 @@ def _command(**report: Any) -> Callable[[Callable[..., int | None]], Callable[..
                 click.echo(render(error.findings, form, **report), err=form == "text")
                 sys.exit(_INPUT)
             except TemplateError as error:
-                click.echo(f"rules_templates/{error}", err=True)
+                click.echo(f"{error.folder}/{error}", err=True)
                 sys.exit(_INPUT)
             except EnvironmentProblem as error:
                 click.echo(str(error), err=True)
@@ -108,10 +108,10 @@ class _Program(click.Group):
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="thresher")
 def main() -> None:
-    """Compiles threshold profiles for Milvus into proven Prometheus rules.
+    """Compiles threshold profiles for Milvus into proven Prometheus rules and Grafana dashboards.
 
     \b
-    thresher build profiles/*.yaml --out monitoring    write rules and their tests
+    thresher build profiles/*.yaml --out monitoring    write rules, their tests, and dashboards
     thresher test monitoring                           run the tests through promtool
     """
 
@@ -125,7 +125,7 @@ def main() -> None:
 @_formats
 @_command(profiles=[], changes={}, diffs={}, strangers=[])
 def build(profiles: tuple[Path, ...], out: Path, check: bool, prune: bool, quiet: bool, form: Format) -> int:
-    """Compile profiles (files, or directories of them) into rules and tests.
+    """Compile profiles (files, or directories of them) into rules, their tests, and dashboards.
 
     Everything is written at once or, when any profile has a mistake, nothing at all.
 
@@ -210,7 +210,7 @@ class _Report:
         if self.form == "json":
             self.profiles.append(json.loads(built.files[manifest_file(built.profile.name)]))
         elif not self.quiet:
-            lines = list(summary(built.profile, built.rule_set))
+            lines = list(summary(built.profile, built.rule_set, built.remarks))
             self.lines += lines if self.detailed else lines[:1]
 
     def end(self, out: Path, verdict: str, tree: Tree, strangers: Sequence[str]) -> None:
@@ -327,7 +327,7 @@ def explain(profile: Path, alert: str | None) -> int:
         click.echo(render(in_order(findings), "text"), err=True)
     for built in (each for each in results if not isinstance(each, Finding)):
         if alert is None:
-            click.echo("\n".join(words.explain(built.profile, built.rule_set)))
+            click.echo("\n".join(words.explain(built.profile, built.rule_set, built.remarks)))
             continue
         _known_alert(profile, alert)
         for rule in built.rule_set.rules:

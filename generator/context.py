@@ -180,14 +180,14 @@ def _shared_setting(
         where=identity_in_words(identity),
         window=window,
         operations=operations,
-        functions=tuple(_FUNCTION_NAMES[operation] for operation in operations),
+        functions=tuple(FUNCTION_NAMES[operation] for operation in operations),
         runbook_base_url=runbook_base_url,
         dashboard_url=dashboard_url,
     )
 
 
 # What req_count calls the operations that sq_latency knows by their query_type.
-_FUNCTION_NAMES = {"search": "Search", "query": "Query", "hybrid_search": "HybridSearch"}
+FUNCTION_NAMES = {"search": "Search", "query": "Query", "hybrid_search": "HybridSearch"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,11 @@ def tests_file(profile: str) -> PurePosixPath:
     return PurePosixPath(profile, "tests", f"{profile}.tests.yaml")
 
 
+def dashboard_file(profile: str, dashboard: str) -> PurePosixPath:
+    """Where a dashboard of a profile lies in the output. Unique also without its directory, for flat folders."""
+    return PurePosixPath(profile, "dashboards", f"{profile}.{dashboard}.json")
+
+
 def manifest_file(profile: str) -> PurePosixPath:
     """Where the manifest of a profile lies in the output."""
     return PurePosixPath(profile, MANIFEST)

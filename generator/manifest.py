@@ -14,12 +14,14 @@ from typing import Any
 from generator import __version__
 from generator.output import sha256
 from generator.profile import Profile
-from generator.rules import RuleSet
+from generator.rules import Remark, RuleSet
 from generator.thresholds import PlacedScope
 
 
-def manifest(profile: Profile, rule_set: RuleSet, files: Mapping[PurePosixPath, bytes]) -> str:
-    """The manifest of one profile; `files` are by their paths in the output directory."""
+def manifest(
+    profile: Profile, rule_set: RuleSet, files: Mapping[PurePosixPath, bytes], of_panels: tuple[Remark, ...]
+) -> str:
+    """The manifest of one profile; `files` are by their paths in the output, `of_panels` what dashboards leave out."""
     remarks = rule_set.remarks
     alerts = sum(rule.is_alert for rule in rule_set.rules)
     content = {
@@ -33,6 +35,7 @@ def manifest(profile: Profile, rule_set: RuleSet, files: Mapping[PurePosixPath, 
         **({"deployments": [_deployment(each) for each in profile.deployments]} if profile.deployments else {}),
         "thresholds": [_thresholds(scope) for scope in rule_set.scopes],
         "left_out": [{"rule": each.rule, "why": each.why} for each in remarks if not each.instead],
+        "panels_left_out": [{"panel": each.rule, "why": each.why} for each in of_panels],
         "replaced": [{"rule": each.rule, "by": each.instead, "why": each.why} for each in remarks if each.instead],
         "rules": len(rule_set.rules) - alerts,
         "alerts": alerts,
