@@ -20,7 +20,7 @@ from generator import __version__
 from generator.findings import EnvironmentProblem, Finding, Format, InputError, has_errors, in_order, render
 
 if TYPE_CHECKING:
-    from generator.build import Built
+    from generator.build import Built, Overview
     from generator.output import Tree
 
 # Exit codes: 0 fine, 1 findings, 2 the input is wrong, 3 the environment is.
@@ -165,7 +165,7 @@ def _fill(tree: Tree, paths: list[Path], report: _Report, *, prune: bool) -> Non
             report.findings.append(each)
             failed = failed or each.severity == "error"
         elif not failed:
-            tree.put(each.profile.name, each.files)
+            tree.put(each.name, each.files)
             report.built(each)
             empty = False
     if failed:
@@ -203,12 +203,15 @@ class _Report:
         self.profiles: list[dict[str, Any]] = []
         self.lines: list[str] = []
 
-    def built(self, built: Built) -> None:
+    def built(self, built: Built | Overview) -> None:
+        from generator.build import Overview
         from generator.conventions import manifest_file
-        from generator.explain import summary
+        from generator.explain import overview, summary
 
         if self.form == "json":
-            self.profiles.append(json.loads(built.files[manifest_file(built.profile.name)]))
+            self.profiles.append(json.loads(built.files[manifest_file(built.name)]))
+        elif isinstance(built, Overview):
+            self.lines += overview(built.name, built.remarks)
         elif not self.quiet:
             lines = list(summary(built.profile, built.rule_set, built.remarks))
             self.lines += lines if self.detailed else lines[:1]
@@ -315,6 +318,7 @@ def explain(profile: Path, alert: str | None) -> int:
       thresher explain profiles/prod-search.yaml MilvusSearchLatencySlow
     """
     from generator import explain as words
+    from generator.build import Built
     from generator.build import build as build_all
 
     results = list(build_all([profile]))
@@ -325,7 +329,7 @@ def explain(profile: Path, alert: str | None) -> int:
         raise InputError([*findings, *_bases([profile])])
     if findings:
         click.echo(render(in_order(findings), "text"), err=True)
-    for built in (each for each in results if not isinstance(each, Finding)):
+    for built in (each for each in results if isinstance(each, Built)):
         if alert is None:
             click.echo("\n".join(words.explain(built.profile, built.rule_set, built.remarks)))
             continue

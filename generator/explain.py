@@ -28,6 +28,12 @@ def summary(profile: Profile, rule_set: RuleSet, of_panels: tuple[Remark, ...]) 
     yield from (f"  {text}" for text in _fates((*rule_set.remarks, *of_panels)))
 
 
+def overview(fleet: str, of_panels: tuple[Remark, ...]) -> Iterator[str]:
+    """The build report of what belongs to a fleet as a whole."""
+    yield f"{fleet}: an overview of its deployments"
+    yield from (f"  {text}" for text in _fates(of_panels))
+
+
 def remarks(rule_set: RuleSet, rule: str) -> Iterator[str]:
     """What was left out or replaced of one rule, and why."""
     yield from _fates(remark for remark in rule_set.remarks if remark.rule.partition("{")[0] == rule)

@@ -7,7 +7,7 @@ threshold is measured, and what was left out or replaced, and why.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -39,8 +39,30 @@ def manifest(
         "replaced": [{"rule": each.rule, "by": each.instead, "why": each.why} for each in remarks if each.instead],
         "rules": len(rule_set.rules) - alerts,
         "alerts": alerts,
-        "files": {str(path.relative_to(profile.name)): sha256(content) for path, content in sorted(files.items())},
+        "files": _hashes(profile.name, files),
     }
+    return _lines(content)
+
+
+def fleet_manifest(
+    fleet: str, rule_sets: Sequence[RuleSet], files: Mapping[PurePosixPath, bytes], of_panels: tuple[Remark, ...]
+) -> str:
+    """The manifest of what belongs to a fleet as a whole; each of its rule sets has its own."""
+    content = {
+        "thresher": __version__,
+        "profile": fleet,
+        "rule_sets": [rule_set.profile.name for rule_set in rule_sets],
+        "panels_left_out": [{"panel": each.rule, "why": each.why} for each in of_panels],
+        "files": _hashes(fleet, files),
+    }
+    return _lines(content)
+
+
+def _hashes(profile: str, files: Mapping[PurePosixPath, bytes]) -> dict[str, str]:
+    return {str(path.relative_to(profile)): sha256(content) for path, content in sorted(files.items())}
+
+
+def _lines(content: Mapping[str, Any]) -> str:
     lines = [f'  "{key}": {_json(value)}' for key, value in content.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

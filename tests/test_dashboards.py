@@ -118,8 +118,13 @@ class TestImport:
 
     def test_no_key_of_the_sdk_is_left_that_grafana_does_not_have(self, path: Path) -> None:
         text = path.read_text("utf-8")
-        for key in ("placement", "auto_min", "auto_count", "footer", "repeatDirection"):
-            assert f'"{key}"' not in re.sub(r'"legend": \{[^}]*\}', "", text), key
+        for stray in ("inControlsMenu", "auto_min", "auto_count", "footer", "repeatDirection"):
+            assert f'"{stray}"' not in text
+
+    def test_legends_lie_below_what_they_explain(self, path: Path) -> None:
+        for panel in panels_of(load(path)):
+            if panel["type"] == "timeseries":
+                assert panel["options"]["legend"]["placement"] == "bottom"
 
 
 def test_no_two_dashboards_of_the_examples_have_one_uid() -> None:
@@ -135,7 +140,7 @@ def test_a_long_name_makes_a_uid_that_fits_and_stays_its_own() -> None:
 
 
 def test_thresholds_are_dashed_lines_where_they_are_measured(dashboards: Compile) -> None:
-    panel = titled(dashboards(thresholds="{healthy: 30ms, investigate: 100ms, slow: 1s}")["latency"], "How slow")
+    panel = titled(dashboards(thresholds="{healthy: 30ms, investigate: 100ms, slow: 1s}")["latency"], "Search: latency")
     steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
     assert [(step["value"], step["color"]) for step in steps[1:4]] == [(32, "green"), (128, "orange"), (1024, "red")]
     assert panel["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"] == {"mode": "dashed"}
@@ -147,7 +152,7 @@ def test_an_operation_with_thresholds_of_its_own_has_its_own_lines(dashboards: C
     tops = [
         panel["fieldConfig"]["defaults"]["thresholds"]["steps"][3]["value"]
         for panel in panels_of(found)
-        if panel["title"] == "How slow"
+        if panel["title"].endswith(": latency")
     ]
     assert tops == [1024, 1024, 2048]
 
@@ -327,3 +332,64 @@ def test_a_mistake_in_a_definition_is_a_message_of_the_command(
     run = thresher("build", write("prod.yaml"))
     assert run.exit_code == 2
     assert run.stderr == "dashboards/latency.yaml:3: P: unknown key colur\n"
+
+
+FLEET = """\
+version: 1
+name: fleet
+milvus: "2.6.19"
+deployments:
+  - selector: {cluster: eu, namespace: a}
+  - selector: {cluster: eu, namespace: b}
+    thresholds: {slow: 2s}
+    alerts: {MilvusSearchLatencySlow: {quantile: 0.9}}
+  - selector: {cluster: us, namespace: a}
+    window: 10m
+"""
+
+
+@pytest.fixture
+def overview(write: Write, thresher: Thresher) -> Dashboard:
+    """The overview of a fleet of three deployments, each of its own behaviour."""
+    run = thresher("build", write("fleet.yaml", FLEET))
+    assert run.exit_code == 0, run.output
+    assert "fleet: an overview of its deployments" in run.stdout
+    return load(Path("out/fleet/dashboards/fleet.fleet.json"))
+
+
+def test_a_fleet_has_a_row_for_every_deployment_worst_first(overview: Dashboard) -> None:
+    table = titled(overview, "Deployments")
+    assert table["options"]["sortBy"][0] == {"displayName": "Tier", "desc": True}
+    assert "by (cluster, namespace, profile)" in table["targets"][0]["expr"]
+
+
+def test_each_deployment_of_a_fleet_is_judged_by_the_limits_of_its_own_alerts(overview: Dashboard) -> None:
+    tier = titled(overview, "Deployments")["targets"][0]["expr"]
+    assert "< 0.9)" in tier
+    assert "< 0.99)" in tier
+
+
+def test_series_over_different_windows_stand_side_by_side(overview: Dashboard) -> None:
+    expr = next(target["expr"] for target in titled(overview, "Deployments")["targets"] if target["refId"] == "C")
+    found = re.findall(r"\((deployment:milvus_searches_received:rate\w+)\{[^}]*\} or (deployment:\S+?)\{", expr)
+    assert {each.removeprefix("deployment:milvus_searches_received:") for each in found[0]} == {"rate5m", "rate10m"}
+
+
+def test_a_row_of_a_fleet_opens_that_deployment(overview: Dashboard) -> None:
+    (link,) = titled(overview, "Deployments")["fieldConfig"]["defaults"]["links"]
+    assert link["url"] == (
+        "/d/milvus-latency-${__data.fields.profile}?${__url_time_range}"
+        "&var-cluster=${__data.fields.cluster}&var-namespace=${__data.fields.namespace}"
+    )
+    dashboards = [load(path) for path in Path("out").glob("fleet-*/dashboards/*.latency.json")]
+    assert len(dashboards) == 3
+    for dashboard in dashboards:
+        assert dashboard["uid"] == "milvus-latency-" + dashboard["title"].split(" / ")[1]
+        assert [each["name"] for each in dashboard["templating"]["list"]][1:3] == ["cluster", "namespace"]
+
+
+def test_a_profile_cannot_have_the_name_of_a_fleet(write: Write, thresher: Thresher) -> None:
+    write("a.yaml", FLEET)
+    run = thresher("build", "a.yaml", write("fleet.yaml"))
+    assert run.exit_code == 2
+    assert "fleet is also the name in a.yaml:2" in run.stderr

@@ -30,12 +30,15 @@ class DefinitionError(TemplateError):
 class QueryDefinition:
     """One query of a panel. Of several `exprs` the first that the release can serve is taken.
 
+    `for_each` makes one query for each of some values, `join_over` one query of several parts joined by `or`.
+
     `look` are settings of what the query yields: `colour`, `unit`, `lines` and the like.
     """
 
     legend: str
     exprs: tuple[str, ...]
     for_each: Mapping[str, Any]
+    join_over: Mapping[str, Any]
     when: str
     look: Mapping[str, Any]
 
@@ -130,7 +133,7 @@ _PANEL_LOOK = {
     "colour", "empty", "fill", "lines", "link", "points", "range", "scale", "sort", "sparkline", "stack", "states",
     "steps",
 }  # fmt: skip
-_QUERY = {"legend", "column", "expr", "for_each", "when"}
+_QUERY = {"legend", "column", "expr", "for_each", "join_over", "when"}
 _QUERY_LOOK = {"colour", "lines", "points", "right", "states", "unit", "width"}
 
 
@@ -159,6 +162,7 @@ def _query(where: str, data: dict[str, Any]) -> QueryDefinition:
         legend=data.get("column") or data["legend"],
         exprs=tuple(map(str.strip, exprs)),
         for_each=_plain(data.get("for_each", {})),
+        join_over=_plain(data.get("join_over", {})),
         when=data.get("when", ""),
         look=_plain({key: value for key, value in data.items() if key in _QUERY_LOOK}),
     )

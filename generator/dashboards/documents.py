@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
@@ -31,7 +31,7 @@ and on () count(milvus_build_info{} offset 5m)"""
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """The dashboards of one profile as files, and the panels that were left out."""
+    """The dashboards of one profile, or of one fleet, as files, and the panels that were left out."""
 
     files: Mapping[PurePosixPath, bytes]
     remarks: tuple[Remark, ...]
@@ -76,6 +76,46 @@ def documents(rule_set: RuleSet) -> Documents:
         files[conventions.dashboard_file(name, definition.name)] = text.encode()
         remarks += filled.remarks
     return Documents(files, rule_set.in_full(remarks))
+
+
+def fleet_overview(fleet: str, rule_sets: Sequence[RuleSet]) -> Documents:
+    """The overview of a fleet whose deployments these rule sets serve. Raises DefinitionError."""
+    from generator.dashboards import grafana
+
+    files = {}
+    remarks: list[Remark] = []
+    names = [rule_set.profile.name for rule_set in rule_sets]
+    identity = rule_sets[0].profile.identity
+    for definition in (each for each in definitions.load() if each.whole_fleet):
+        view = catalog.view(rule_sets[0].release, definition.metrics)
+        about, context = panels.fleet_reach(rule_sets, view)
+        filled = panels.fill(definition, about, context)
+        frame = grafana.Frame(
+            uid=uid(definition.name, fleet),
+            title=f"{definition.title} / {fleet}",
+            says=definition.says,
+            tags=("milvus", "thresher", FLEET_TAG),
+            variables=(),
+            annotations=(),
+            links=(),
+            interval=in_seconds(min(rule_set.profile.scrape_interval for rule_set in rule_sets)),
+            targets=(("deployment", _deployment_url(names, identity)),),
+        )
+        text = grafana.dashboard_json(frame, filled.rows)
+        files[conventions.dashboard_file(fleet, definition.name)] = text.encode()
+        remarks += filled.remarks
+    return Documents(files, tuple(remarks))
+
+
+def _deployment_url(names: Sequence[str], identity: Sequence[str]) -> str:
+    """Where a row of the overview leads to: the deployment's dashboard, or a list of them where names are too long."""
+    if any(uid(_OF_DEPLOYMENT, name) != uid(_OF_DEPLOYMENT, "") + name for name in names):
+        return "/dashboards?tag=milvus-${__data.fields.profile}"
+    chosen = "".join(f"&var-{panels.variable(label)}=${{__data.fields.{label}}}" for label in identity)
+    return f"/d/{uid(_OF_DEPLOYMENT, '')}${{__data.fields.profile}}?${{__url_time_range}}{chosen}"
+
+
+_OF_DEPLOYMENT = "latency"
 
 
 @lru_cache(maxsize=1024)

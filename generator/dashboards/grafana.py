@@ -47,7 +47,7 @@ Targets = tuple[tuple[str, str], ...]
 
 # What is shown as it is now, and not over time.
 _INSTANT = {"stat", "table", "bar gauge"}
-_FINE = "text"
+_FINE, _HEALTHY, _ACCEPTABLE = "text", "green", "#8ab83f"
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +255,7 @@ def _panel(panel: Panel, interval: str, targets: Targets) -> str:
     """The settings of a panel as lines of JSON; `targets` are what its links lead to, by their names."""
     custom, options = _DRAWN[panel.shows](panel)
     look = panel.look
-    steps = _thresholds(look.get("lines", ()))
+    steps = _thresholds(look.get("lines", ()), coloured=panel.shows != "time series")
     found = grafana.Panel(
         type_val=_TYPES[panel.shows],
         title=panel.title,
@@ -307,10 +307,13 @@ def _ref(index: int) -> str:
     return letters[index] if index < len(letters) else _ref(index // len(letters) - 1) + letters[index % len(letters)]
 
 
-def _thresholds(lines: Iterable[Any]) -> grafana.ThresholdsConfig:
-    steps = [grafana.Threshold(value=None, color=_FINE)]
+def _thresholds(lines: Iterable[Any], *, coloured: bool) -> grafana.ThresholdsConfig:
+    """Steps at the lines; where values are `coloured` by them, what is below the first is healthy."""
+    steps = [grafana.Threshold(value=None, color=_HEALTHY if coloured else _FINE)]
     for line in lines:
         at, colour = (line.at, line.colour) if isinstance(line, Line) else (line["at"], line["colour"])
+        if coloured and colour == _HEALTHY:
+            colour = _ACCEPTABLE
         steps.append(grafana.Threshold(value=at, color=colour))
     return grafana.ThresholdsConfig(mode=grafana.ThresholdsMode.ABSOLUTE, steps=steps)
 
@@ -336,11 +339,12 @@ def _data_links(link: str, targets: Mapping[str, str]) -> list[grafana.Dashboard
     if link not in targets:
         return None
     title, url = {
-        "diagnosis": ("Why is it slow?", f"/d/{targets[link]}?${{__url_time_range}}&${{__all_variables}}"),
-        "latency": ("Is it healthy?", f"/d/{targets[link]}?${{__url_time_range}}&${{__all_variables}}"),
-        "runbook": ("Runbook", f"{targets[link]}/${{__field.labels.alertname}}.md"),
-    }.get(link) or ("Open this deployment", targets[link])
-    return [_Link(title, url)]  # type: ignore[list-item]
+        "diagnosis": ("Why is it slow?", "/d/{}?${{__url_time_range}}&${{__all_variables}}"),
+        "latency": ("Is it healthy?", "/d/{}?${{__url_time_range}}&${{__all_variables}}"),
+        "runbook": ("Runbook", "{}/${{__field.labels.alertname}}.md"),
+        "deployment": ("Open this deployment", "{}"),
+    }[link]
+    return [_Link(title, url.format(targets[link]))]  # type: ignore[list-item]
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +367,7 @@ def _overrides(panel: Panel, query: Query) -> Iterator[grafana.DashboardFieldCon
     if unit := look.get("unit"):
         properties["unit"] = UNITS[unit][0]
     if lines := look.get("lines"):
-        properties["thresholds"] = _thresholds(lines)
+        properties["thresholds"] = _thresholds(lines, coloured=panel.shows != "time series")
     if states := look.get("states"):
         properties["mappings"] = _mappings(states)
     if look.get("right"):
@@ -460,10 +464,10 @@ def _time_series(panel: Panel) -> Drawn:
     )
     return custom, timeseries.Options(
         legend=common.VizLegendOptions(
-            display_mode=common.LegendDisplayMode.TABLE,
+            display_mode=common.LegendDisplayMode.LIST if stack else common.LegendDisplayMode.TABLE,
             placement=common.LegendPlacement.BOTTOM,
             show_legend=True,
-            calcs=["last", "max"],
+            calcs=[] if stack else ["last", "max"],
         ),
         tooltip=common.VizTooltipOptions(
             mode=common.TooltipDisplayMode.MULTI, sort=common.SortOrder.NONE if stack else common.SortOrder.DESCENDING
@@ -549,7 +553,8 @@ _DRAWN = {
 }
 
 # What the SDK writes and Grafana does not have there.
-_STRAY = {"placement", "repeatDirection", "auto", "auto_min", "auto_count"}
+_STRAY = {"repeatDirection", "auto", "auto_min", "auto_count"}
+_STRAY_VALUE = grafana.DashboardLinkPlacement.IN_CONTROLS_MENU
 
 
 def _json(value: Any) -> Any:
@@ -558,7 +563,8 @@ def _json(value: Any) -> Any:
     if to_json:
         value = to_json()
     if isinstance(value, Mapping):
-        return {key: _json(inner) for key, inner in value.items() if inner is not None and key not in _STRAY}
+        kept = {key: inner for key, inner in value.items() if inner is not None and key not in _STRAY}
+        return {key: _json(inner) for key, inner in kept.items() if inner != _STRAY_VALUE}
     if isinstance(value, list | tuple):
         return [_step(each) if isinstance(each, grafana.Threshold) else _json(each) for each in value]
     return value

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -214,7 +214,7 @@ class Records:
         if name not in self.types:
             return f"{bare} is not recorded"
         own = {label for labels in self.labels[name] for label in labels}
-        asked = [each for each in wanted if each[0] in own]
+        asked = [each for each in wanted if each[0] in own - {conventions.PROFILE}]
         if any(
             all(_matches(labels.get(label, ""), op, value) for label, op, value in asked)
             for labels in self.labels[name]
@@ -253,7 +253,8 @@ def _interned(found: tuple[tuple[str, Quantity, tuple[tuple[str, str], ...]], ..
 @lru_cache(maxsize=1024)
 def _merged(parts: tuple[Records, ...]) -> Records:
     types = {name: quantity for part in parts for name, quantity in part.types.items()}
-    return Records(types, {name: labels for part in parts for name, labels in part.labels.items()})
+    labels = {name: tuple(each for part in parts for each in part.labels.get(name, ())) for name in types}
+    return Records(types, labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -286,6 +287,38 @@ def reach(setting: Setting, view: View, records: Records) -> Reach:
         checker=checker,
         offers={"milvus": Milvus(view), "identity": setting.identity, "identity_and_job": setting.identity_and_job},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rule sets of a fleet whose alerts have the same limits; `profiles` is the matcher for their series."""
+
+    profiles: str
+    alerts: Limits
+
+
+def fleet_reach(rule_sets: Sequence[RuleSet], view: View) -> tuple[Reach, dict[str, Any]]:
+    """The reach of the overview of a fleet, all deployments at once, and what it may refer to."""
+    alike: dict[Limits, list[str]] = {}
+    for rule_set in rule_sets:
+        alike.setdefault(Limits.of(rule_set.profile.alerts), []).append(rule_set.profile.name)
+    everything = [rule_set.profile.name for rule_set in rule_sets]
+    identity = rule_sets[0].profile.identity
+    target_labels = frozenset(label for rule_set in rule_sets for label in rule_set.setting.target_labels)
+    about = Reach(
+        recorded="",
+        raw="",
+        windows=tuple(dict.fromkeys(rule_set.profile.window for rule_set in rule_sets)),
+        records=_merged(tuple(records_of(rule_set) for rule_set in rule_sets)),
+        checker=Checker(view, target_labels, frozenset(identity)),
+        offers={"identity": ", ".join(identity)},
+    )
+    context = {
+        "profiles": matcher(conventions.PROFILE, everything),
+        "parts": tuple(Part(matcher(conventions.PROFILE, names), limits) for limits, names in alike.items()),
+        "identity_in_legends": " ".join(f"{{{{{label}}}}}" for label in identity),
+    }
+    return about, context
 
 
 def variable(label: str) -> str:
@@ -370,7 +403,8 @@ def _first(query: QueryDefinition, context: Mapping[str, Any], about: Reach) -> 
     """The first expression of a query that can be served; or none, and why not even the last can."""
     why = ""
     for expr in query.exprs:
-        text, why = expanded(_filled(expr, context), about)
+        parts = [_filled(expr, {**context, **bindings}) for bindings in _combinations(query.join_over, context)]
+        text, why = expanded("\nor\n".join(parts), about)
         if not why:
             return text, ""
     return "", why
@@ -387,7 +421,8 @@ def expanded(expr: str, about: Reach) -> tuple[str, str]:
         if ":" in name:
             names, why = _recorded(name, given, about)
             reasons.update(dict.fromkeys(why))
-            return " or ".join(each + selector for each in names) or name + selector
+            selectors = [each + selector for each in names] or [name + selector]
+            return selectors[0] if len(selectors) == 1 else f"({' or '.join(selectors)})"
         if name != ALERTS and (problem := about.checker.requirement(_sampled(name + selector, about))):
             reasons[problem] = None
         return name + selector
@@ -443,7 +478,8 @@ def _paths(definition: PanelDefinition) -> tuple[tuple[str, str], ...]:
     texts = repr((definition.title, definition.says, definition.look, definition.queries))
     for query in definition.queries:
         texts += repr((query.legend, query.exprs, query.look)) + f"<< {query.when} >>"
-        texts += "".join(f"<< {path} >>" for path in query.for_each.values() if isinstance(path, str))
+        repeated = (*query.for_each.values(), *query.join_over.values())
+        texts += "".join(f"<< {path} >>" for path in repeated if isinstance(path, str))
     return tuple((path.partition(".")[0], path) for path in dict.fromkeys(_PLACE.findall(texts)))
 
 
