@@ -187,7 +187,7 @@ def test_what_names_a_deployment_is_asked_for_only_where_the_profile_does_not_sa
     assert variables["namespace"]["type"] == "custom"
     assert variables["namespace"]["current"]["value"] == "vectors"
     assert variables["cluster"]["type"] == "query"
-    assert "ALERTS" in variables["cluster"]["definition"]
+    assert "ALERTS" in variables["cluster"]["query"]["query"]
 
 
 def test_labels_that_would_clash_with_grafanas_own_names_become_other_variables(dashboards: Compile) -> None:

@@ -158,7 +158,6 @@ def _variable(given: Variable) -> grafana.VariableModel:
         label=given.title,
         datasource=_DATASOURCE,
         query={"query": f"label_values({given.selector}, {given.label})", "refId": given.name, "qryType": 1},
-        definition=f"label_values({given.selector}, {given.label})",
         current=every,
         multi=given.several,
         include_all=given.several,

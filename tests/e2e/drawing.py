@@ -23,7 +23,7 @@ import pytest
 from tests.e2e.servers import TOOLS, Prometheus, Span
 
 RENDER = Path(__file__).with_name("render")
-INSTALLED = TOOLS / "render"
+INSTALLED = Path(os.environ.get("RENDER_PARTS", TOOLS / "render"))
 
 _POINTS = 240
 _CELL, _MARGIN, _TOP = 30, 8, 56
@@ -79,7 +79,7 @@ def _chosen(dashboard: Mapping[str, Any], prometheus: Prometheus) -> dict[str, s
         elif variable["type"] == "custom":
             values[variable["name"]] = variable["current"]["value"]
         else:
-            selector, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["definition"]).groups()  # type: ignore[union-attr]
+            selector, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]["query"]).groups()  # type: ignore[union-attr]
             found = prometheus.ask(f"label/{label}/values", **{"match[]": _replaced(selector, values)})
             values[variable["name"]] = found[0] if found else ""
     return values
