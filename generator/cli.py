@@ -210,9 +210,11 @@ class _Report:
 
         if self.form == "json":
             self.profiles.append(json.loads(built.files[manifest_file(built.name)]))
+        elif self.quiet:
+            pass
         elif isinstance(built, Overview):
             self.lines += overview(built.name, built.remarks)
-        elif not self.quiet:
+        else:
             lines = list(summary(built.profile, built.rule_set, built.remarks))
             self.lines += lines if self.detailed else lines[:1]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from generator import catalog, conventions
 from generator.catalog import ALERTS
@@ -48,34 +48,48 @@ def uid(dashboard: str, name: str) -> str:
 
 def documents(rule_set: RuleSet) -> Documents:
     """The dashboards of one profile. Raises DefinitionError."""
-    from generator.dashboards import grafana
-
     name = rule_set.profile.name
     names = rule_set.names
     shown = [each for each in definitions.load() if not each.whole_fleet]
     uids = {each.name: names.stand_in(uid(each.name, name)) for each in shown}
-    context = panels.context_of(rule_set)
+    context = tuple(panels.context_of(rule_set).items())
     records = panels.records_of(rule_set)
+    profile = rule_set.profile
     files = {}
     remarks: list[Remark] = []
     for definition in shown:
         view = catalog.view(rule_set.release, definition.metrics)
         about = panels.reach(rule_set.setting, view, records)
-        filled = panels.fill(definition, about, context)
-        profile = rule_set.profile
-        frame = _frame(
+        text, left_out = _written(
             definition,
             rule_set.setting,
             about,
+            context,
             profile.scrape_interval,
-            filled.choices,
             tuple(uids.items()),
             bool(profile.deployments),
         )
-        text = names.put_back(grafana.dashboard_json(frame, filled.rows))
-        files[conventions.dashboard_file(name, definition.name)] = text.encode()
-        remarks += filled.remarks
+        files[conventions.dashboard_file(name, definition.name)] = names.put_back(text).encode()
+        remarks += left_out
     return Documents(files, rule_set.in_full(remarks))
+
+
+@lru_cache(maxsize=256)
+def _written(
+    definition: DashboardDefinition,
+    setting: Setting,
+    about: Reach,
+    context: tuple[tuple[str, Any], ...],
+    interval: Duration,
+    uids: tuple[tuple[str, str], ...],
+    of_fleet: bool,
+) -> tuple[str, tuple[Remark, ...]]:
+    """A dashboard with placeholders, the same for profiles that differ in nothing else; and what was left out."""
+    from generator.dashboards import grafana
+
+    filled = panels.fill(definition, about, dict(context))
+    frame = _frame(definition, setting, about, interval, filled.choices, uids, of_fleet)
+    return grafana.dashboard_json(frame, filled.rows), filled.remarks
 
 
 def fleet_overview(fleet: str, rule_sets: Sequence[RuleSet]) -> Documents:
@@ -118,7 +132,6 @@ def _deployment_url(names: Sequence[str], identity: Sequence[str]) -> str:
 _OF_DEPLOYMENT = "latency"
 
 
-@lru_cache(maxsize=1024)
 def _frame(
     definition: DashboardDefinition,
     setting: Setting,

@@ -96,7 +96,8 @@ def dashboard_json(frame: Frame, rows: Sequence[Row]) -> str:
     """The dashboard as JSON: a line per setting of a panel, so that a change is a small difference."""
     panels = ",\n".join(_placed(rows, frame.interval, frame.targets))
     around = _around(frame.title, frame.says, frame.tags, frame.variables, frame.annotations, frame.links)
-    return f'{{\n  "uid": {json.dumps(frame.uid)},\n{around},\n  "panels": [\n{panels}\n  ]\n}}\n'
+    whole = f'{{\n  "uid": {json.dumps(frame.uid)},\n{around},\n  "panels": [\n{panels}\n  ]\n}}\n'
+    return whole.replace(f'"{_BARE}', "").replace(f'{_BARE}"', "")
 
 
 @lru_cache(maxsize=1024)
@@ -249,7 +250,7 @@ def _headline(title: str, number: int, y: int, inside: list[str]) -> str:
     )
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _panel(panel: Panel, interval: str, targets: Targets) -> str:
     """The settings of a panel as lines of JSON; `targets` are what its links lead to, by their names."""
     custom, options = _DRAWN[panel.shows](panel)
@@ -309,12 +310,22 @@ def _ref(index: int) -> str:
 def _thresholds(lines: Iterable[Any], *, coloured: bool) -> grafana.ThresholdsConfig:
     """Steps at the lines; where values are `coloured` by them, what is below the first is healthy."""
     steps = [grafana.Threshold(value=None, color=_HEALTHY if coloured else _FINE)]
-    for line in lines:
-        at, colour = (line.at, line.colour) if isinstance(line, Line) else (line["at"], line["colour"])
-        if coloured and colour == _HEALTHY:
-            colour = _ACCEPTABLE
-        steps.append(grafana.Threshold(value=at, color=colour))
+    for line in _lines_of(lines):
+        colour = _ACCEPTABLE if coloured and line.colour == _HEALTHY else line.colour
+        steps.append(grafana.Threshold(value=_number(line.at), color=colour))
     return grafana.ThresholdsConfig(mode=grafana.ThresholdsMode.ABSOLUTE, steps=steps)
+
+
+def _lines_of(lines: Iterable[Any]) -> list[Line]:
+    return [line if isinstance(line, Line) else Line(line["at"], line["colour"]) for line in lines]
+
+
+def _number(text: str) -> Any:
+    """A number that is written as its text, which may be a placeholder: a string to the SDK, but not in the end."""
+    return f"{_BARE}{text}{_BARE}"
+
+
+_BARE = "@@"
 
 
 def _colour_mode(panel: Panel) -> grafana.FieldColor:
@@ -439,13 +450,12 @@ def _last() -> common.ReduceDataOptions:
 def _time_series(panel: Panel) -> Drawn:
     look = panel.look
     stack = look.get("stack")
-    lines = look.get("lines", ())
+    lines = _lines_of(look.get("lines", ()))
     scale = common.ScaleDistributionConfig(type_val=common.ScaleDistribution.LINEAR)
     if look.get("scale") == "logarithmic":
         scale = common.ScaleDistributionConfig(type_val=common.ScaleDistribution.LOG, log=10)
     modes = {None: common.StackingMode.NONE, "sum": common.StackingMode.NORMAL, "share": common.StackingMode.PERCENT}
     style = common.GraphThresholdsStyleMode.DASHED if lines else common.GraphThresholdsStyleMode.OFF
-    top = max([line.at if isinstance(line, Line) else line["at"] for line in lines], default=None)
     logarithmic = look.get("scale") == "logarithmic"
     custom = common.GraphFieldConfig(
         draw_style=common.GraphDrawStyle.LINE,
@@ -458,7 +468,7 @@ def _time_series(panel: Panel) -> Drawn:
         stacking=common.StackingConfig(mode=modes[stack], group="A"),
         thresholds_style=common.GraphThresholdsStyleConfig(mode=style),
         scale_distribution=scale,
-        axis_soft_max=None if top is None else top * (2 if logarithmic else 1.2),
+        axis_soft_max=_number(lines[-1].at) if lines else None,
         axis_soft_min=1 if logarithmic else None,
     )
     return custom, timeseries.Options(

@@ -13,11 +13,10 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from generator import conventions
-from generator.buckets import Measured
 from generator.catalog import ALERTS, View
 from generator.context import FUNCTION_NAMES, Milvus, Setting
 from generator.dashboards.definitions import (
@@ -27,13 +26,13 @@ from generator.dashboards.definitions import (
     PanelDefinition,
     QueryDefinition,
 )
-from generator.names import Names
+from generator.names import MARK, Names
 from generator.profile import TIERS, AlertSettings
 from generator.promql.check import Checker, Quantity, unit_text
 from generator.promql.text import equals, escaped, matcher, quoted_string
 from generator.rules import Group, Remark, RuleSet
 from generator.thresholds import COLLECTION_LATENCY, LATENCY, PlacedScope, Scope, listed
-from generator.units import Duration, Factor, Rate, Share
+from generator.units import Duration, Factor, Rate, Share, plain
 
 # What a person calls a unit -> Grafana's id of it, and what the expression must yield.
 UNITS = {
@@ -53,14 +52,15 @@ TIER_COLOURS = {"healthy": "green", "investigate": "orange", "slow": "red", "slo
 _PLACE = re.compile(r"<< ([\w.]+) >>")
 _SERIES = re.compile(r"([a-zA-Z_:][\w:]*)\{([^{}]*)\}")
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
+_PLACEHOLDER = re.compile(f"{re.escape(MARK)}[0-9]+{re.escape(MARK)}")
 _VARIABLE = re.compile(r"\$(\w+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A dashed line at a value, and the colour of what lies above it."""
+    """A dashed line at a value, which is a number as text, and the colour of what lies above it."""
 
-    at: float
+    at: str
     colour: str
 
 
@@ -75,7 +75,7 @@ class Query:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One panel with all that it shows. `unit` is one of `UNITS`."""
+    """One panel with all that it shows. `unit` is one of `UNITS`. Panels of the same content are equal."""
 
     title: str
     says: str
@@ -85,6 +85,16 @@ class Panel:
     unit: str
     look: Mapping[str, Any]
     queries: tuple[Query, ...]
+
+    @cached_property
+    def _content(self) -> str:
+        return repr((self.title, self.says, self.shows, self.width, self.height, self.unit, self.look, self.queries))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Panel) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,26 +164,24 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where alerts fire: shares of requests, slow queries per minute."""
+    """Where alerts fire: shares of requests, slow queries per minute. All are numbers as text."""
 
-    investigate: float
-    slow: float
-    failing: float
-    rejected: float
-    slow_queries: float
+    investigate: str
+    slow: str
+    failing: str
+    rejected: str
+    slow_queries: str
 
     @classmethod
-    def of(cls, alerts: Mapping[str, AlertSettings]) -> Limits:
-        def number(name: str) -> float:
-            settings = alerts[name]
-            match settings.threshold:
-                case Share(ratio):
-                    return float(ratio)
-                case Rate() as rate:
-                    return float(rate.per_minute)
-                case Factor(times):
-                    return float(times)
-            return float(settings.quantile or 0)
+    def of(cls, alerts: Mapping[str, AlertSettings], names: Names) -> Limits:
+        def number(name: str) -> str:
+            threshold = alerts[name].threshold
+            assert not isinstance(threshold, Factor | int)
+            found = threshold.ratio if isinstance(threshold, Share) else alerts[name].quantile
+            if isinstance(threshold, Rate):
+                found = threshold.per_minute
+            assert found is not None
+            return names.stand_in(plain(found), prose=True)
 
         return cls(
             number("MilvusSearchLatencyInvestigate"),
@@ -300,8 +308,9 @@ class Part:
 def fleet_reach(rule_sets: Sequence[RuleSet], view: View) -> tuple[Reach, dict[str, Any]]:
     """The reach of the overview of a fleet, all deployments at once, and what it may refer to."""
     alike: dict[Limits, list[str]] = {}
+    in_full = Names(unused=True)
     for rule_set in rule_sets:
-        alike.setdefault(Limits.of(rule_set.profile.alerts), []).append(rule_set.profile.name)
+        alike.setdefault(Limits.of(rule_set.profile.alerts, in_full), []).append(rule_set.profile.name)
     everything = [rule_set.profile.name for rule_set in rule_sets]
     identity = rule_sets[0].profile.identity
     target_labels = frozenset(label for rule_set in rule_sets for label in rule_set.setting.target_labels)
@@ -358,7 +367,7 @@ def fill(definition: DashboardDefinition, about: Reach, context: Mapping[str, An
     return Filled(tuple(rows), tuple(choices), said)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=4096)
 def _panel(
     definition: PanelDefinition, about: Reach, context: tuple[tuple[str, Any], ...]
 ) -> tuple[Panel | None, tuple[Remark, ...]]:
@@ -440,9 +449,9 @@ def _recorded(name: str, matchers: str, about: Reach) -> tuple[list[str], tuple[
 
 
 def _sampled(expr: str, about: Reach) -> str:
-    """The expression with every variable of Grafana replaced by a value that it might have."""
+    """The expression with every variable of Grafana, and every placeholder, replaced by a value that it might have."""
     samples = {"__rate_interval": str(about.windows[0]), "__range": "1h"}
-    return _VARIABLE.sub(lambda found: samples.get(found[1], "any"), expr)
+    return _VARIABLE.sub(lambda found: samples.get(found[1], "any"), _PLACEHOLDER.sub("1", expr))
 
 
 def check(where: str, unit: str, expr: str, about: Reach, *, buckets: bool = False) -> None:
@@ -528,7 +537,7 @@ def context_of(rule_set: RuleSet) -> dict[str, Any]:
         "first": kinds[0],
         "operations": tuple(Operation(name) for name in profile.operations),
         "query_types": matcher("query_type", profile.operations),
-        "alerts": Limits.of(profile.alerts),
+        "alerts": Limits.of(profile.alerts, rule_set.names),
         "by_collection": ByCollection(by_collection.name, ", ".join(labels)),
     }
 
@@ -539,7 +548,9 @@ def _kinds(scopes: tuple[PlacedScope, ...], names: Names) -> Iterator[Kind]:
         in_words = "; ".join(f"{each.name} {each.threshold} is {each.in_words}" for each in placed.measured)
         in_words = names.stand_in(in_words, prose=True)
         slow_queries = names.stand_in(placed.slow_queries.in_words, prose=True)
-        lines = tuple(Line(_milliseconds(each), TIER_COLOURS[each.name]) for each in placed.measured)
+        lines = tuple(
+            Line(names.stand_in(each.milliseconds, prose=True), TIER_COLOURS[each.name]) for each in placed.measured
+        )
         which = (
             f" of {listed(scope.collections)}" if scope.collections else " of other collections" if scope.others else ""
         )
@@ -578,7 +589,3 @@ def _share(tier: str, under: str, judged: str, *, several: bool) -> str:
     """The share of requests under a tier; weighted by requests where there are several collections."""
     share, weight = (f'{selector}, tier="{tier}"}}' for selector in (under, judged))
     return f"sum({share} * {weight}) / (sum({weight}) > 0)" if several else f"max({share})"
-
-
-def _milliseconds(measured: Measured) -> float:
-    return float(measured.milliseconds)
