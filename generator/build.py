@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from generator import catalog, conventions, fleet, promtests, source, targets, templates
+from generator import alertmanager, catalog, conventions, fleet, promtests, source, targets, templates
 from generator.dashboards.documents import documents, fleet_overview
 from generator.findings import Finding
 from generator.manifest import fleet_manifest, manifest
@@ -134,12 +134,15 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     rule_set = compile_rules(profile)
     if isinstance(rule_set, tuple):
         return rule_set
-    rules_file, tests_file = conventions.rules_file(profile.name), conventions.tests_file(profile.name)
-    suite = promtests.suite(rule_set)
+    rules_file = conventions.rules_file(profile.name)
     header = targets.header(profile)
-    rules = header + rule_set.names.put_back(targets.rules_yaml(rule_set))
-    tests = header + rule_set.names.put_back(targets.tests_yaml(suite, f"../rules/{rules_file.name}"))
-    files = {rules_file: rules.encode(), tests_file: tests.encode()}
+    put_back = rule_set.names.put_back
+    files = {
+        rules_file: put_back(header + targets.rules_yaml(rule_set)).encode(),
+        conventions.alertmanager_file(profile.name): put_back(header + alertmanager.config_yaml(rule_set)).encode(),
+    }
+    for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
+        files[path] = put_back(header + targets.tests_yaml(suite, f"../rules/{rules_file.name}")).encode()
     dashboards = documents(rule_set)
     files |= dashboards.files
     files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files, dashboards.remarks).encode()

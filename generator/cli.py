@@ -10,9 +10,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
 
@@ -21,13 +22,20 @@ from generator.findings import EnvironmentProblem, Finding, Format, InputError, 
 
 if TYPE_CHECKING:
     from generator.build import Built, Overview
+    from generator.logs.summary import Order
     from generator.output import Tree
+    from generator.proof import Suite
 
 # Exit codes: 0 fine, 1 findings, 2 the input is wrong, 3 the environment is.
 _FINDINGS, _INPUT, _ENVIRONMENT = 1, 2, 3
+# As shells have it after Ctrl-C.
+_INTERRUPTED = 130
 
 # Above this number of profiles a build report has a line per profile, without details.
 _DETAILED = 10
+
+# So many groups of slow queries are printed.
+_GROUPS = 20
 
 # So many of the other profiles in an output directory are named.
 _NAMED = 3
@@ -113,6 +121,7 @@ def main() -> None:
     \b
     thresher build profiles/*.yaml --out monitoring    write rules, their tests, and dashboards
     thresher test monitoring                           run the tests through promtool
+    thresher logs proxy.log                            which queries are slow, and likely why
     """
 
 
@@ -278,7 +287,9 @@ def test(paths: tuple[Path, ...], jobs: int | None, mutate: bool, form: Format) 
     if form == "text":
         click.echo(f"{tests} tests in {len(files)} files: {'all passed' if not findings else 'FAILED'}")
     if mutate and not findings:
-        findings = [each for file in files for each in _survivors(tool, file, jobs, form)]
+        from generator import proof
+
+        findings = [each for suite in proof.load(files) for each in _survivors(tool, suite, jobs, form)]
     if form == "json":
         click.echo(render(findings, form, promtool=version, tests=tests))
     elif form == "github" and findings:
@@ -286,26 +297,28 @@ def test(paths: tuple[Path, ...], jobs: int | None, mutate: bool, form: Format) 
     return _FINDINGS if findings else 0
 
 
-def _survivors(tool: str, file: Path, jobs: int | None, form: Format) -> Iterator[Finding]:
-    """A finding for each change of a rule that its tests do not notice."""
+def _survivors(tool: str, suite: Suite, jobs: int | None, form: Format) -> Iterator[Finding]:
+    """A finding for each change of a rule that its tests do not notice, though one could."""
     from generator import proof
 
     start = time.monotonic()
-    suite = proof.load(file)
     verdicts = [each for of_rule in _progress(proof.prove(tool, suite, jobs), len(suite.rules)) for each in of_rule]
-    lost = [each for each in verdicts if not each.killed]
+    killed = [each for each in verdicts if each.killed]
+    same = [each for each in verdicts if each.equivalent and not each.killed]
+    lost = [each for each in verdicts if not each.equivalent and not each.killed]
     if form == "text":
-        share = 100 * (len(verdicts) - len(lost)) / max(len(verdicts), 1)
-        seconds = time.monotonic() - start
+        share = 100 * len(killed) / max(len(killed) + len(lost), 1)
         click.echo(
-            f"{file}: {len(verdicts) - len(lost)} of {len(verdicts)} mutants killed, {share:.1f}% ({seconds:.0f} s)"
+            f"{suite.file}: {len(killed)} of {len(killed) + len(lost)} mutants killed, {share:.1f}%, and {len(same)} "
+            f"that say the same as their rule ({time.monotonic() - start:.0f} s)"
         )
-    for each in lost:
-        if form == "text":
+        for each in same:
+            click.echo(f"  the same: {each.rule}: {each.what}: {each.equivalent}")
+        for each in lost:
             click.echo(f"  survives: {each.rule}: {each.what}")
-        yield Finding(
-            "error", str(file), 0, 0, each.rule, f"a mutant survives: {each.what}", "strengthen its scenarios"
-        )
+    for each in lost:
+        wrong = f"a mutant survives: {each.what}"
+        yield Finding("error", str(suite.file), 0, 0, each.rule, wrong, "strengthen its scenarios")
 
 
 @main.command()
@@ -433,3 +446,54 @@ def schema(markdown: bool) -> int:
 
     click.echo("\n".join(reference(composed())) if markdown else json.dumps(composed(), indent=2))
     return 0
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=_PATHS, metavar="[FILE]...")
+@click.option(
+    "--sort", type=click.Choice(["worst", "total", "count"]), default="worst", show_default=True,
+    help="What comes first: the slowest query, the most time, or the most queries.",
+)  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), help="How many groups to print: by default 20, in JSON all.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@_command()
+def logs(files: tuple[Path, ...], sort: Order, limit: int | None, form: Format) -> int:
+    """Tell from Milvus proxy logs which queries are slow, and what likely makes them so.
+
+    Reads FILEs, also gzip, or standard input; of all releases, in text or JSON format. Slow queries are grouped by
+    collection and by the shape of their filter: `id == 5` and `id == 7` are one.
+
+    \b
+    Examples:
+      thresher logs proxy.log proxy.log.1.gz
+      kubectl logs deploy/milvus-proxy --since 1h | thresher logs --sort total
+    """
+    from generator.logs import show
+    from generator.logs.summary import summarise
+
+    if not files and sys.stdin is not None and sys.stdin.isatty():
+        raise click.UsageError("give files, or pipe a log into the command")
+    summary = summarise(map(_log, files or (Path("-"),)))
+    if form == "json":
+        click.echo(render(summary.findings, "json", **show.data(summary, sort, limit)))
+    else:
+        for line in show.table(summary, sort, limit or _GROUPS):
+            click.echo(line)
+        if summary.findings:
+            click.echo(render(summary.findings, "text"), err=True)
+    if summary.findings:
+        return _INPUT
+    return _INTERRUPTED if summary.interrupted else 0
+
+
+def _log(path: Path) -> tuple[str, Callable[[], AbstractContextManager[BinaryIO]]]:
+    """The name of a log, and what opens it; `-` is standard input."""
+    if str(path) != "-":
+        return str(path), lambda: open(path, "rb")
+    return "standard input", _stdin
+
+
+def _stdin() -> AbstractContextManager[BinaryIO]:
+    if sys.stdin is None:
+        raise OSError("it is closed")
+    return contextlib.nullcontext(sys.stdin.buffer)

@@ -111,6 +111,26 @@ class Setting:
     runbook_base_url: str
     dashboard_url: str
 
+    @property
+    def other_functions(self) -> tuple[dict[str, str], ...]:
+        """The labels of requests of another kind than searches, for tests; none where only searches are watched."""
+        return tuple({"function_name": name} for name in self.functions if name != "Search")[:1]
+
+    @property
+    def limited_queries(self) -> tuple[dict[str, str], ...]:
+        """The labels of queries at the rate limiter, for tests."""
+        return ({"msg_type": "DQLQuery"},)
+
+    @property
+    def queries(self) -> tuple[dict[str, str], ...]:
+        """The labels of queries, for tests; none where they are not watched."""
+        return tuple({"function_name": name} for name in self.functions if name == "Query")
+
+    @property
+    def hybrid_searches(self) -> tuple[dict[str, str], ...]:
+        """The labels of hybrid searches, for tests; none where they are not watched."""
+        return tuple({"function_name": name} for name in self.functions if name == "HybridSearch")
+
     @cached_property
     def context(self) -> dict[str, Any]:
         """The variables and functions of the templates. Treat it as read-only."""
@@ -238,6 +258,7 @@ class ScopeView:
     healthy_milliseconds: float
     tiers: tuple[Tier, ...]
     reference: Point
+    lowest: Point
 
     @classmethod
     def of(cls, placed: PlacedScope, names: Names) -> ScopeView:
@@ -249,6 +270,7 @@ class ScopeView:
             float(placed.healthy.threshold.milliseconds),
             placed.tiers,
             placed.reference,
+            placed.lowest,
         )
 
 
@@ -348,11 +370,6 @@ class AlertContext:
         return self.threshold_ratio
 
     @property
-    def half_window(self) -> Duration:
-        """Until then, what is calm again outweighs what was just too much."""
-        return Duration(self.window.milliseconds / 2)
-
-    @property
     def allowed(self) -> str:
         return f"{plain(self.allowed_ratio * 100)}%"
 
@@ -416,10 +433,13 @@ class AlertContext:
         return self.settings.threshold
 
     @property
-    def too_seldom(self) -> float:
-        """So many changes, or one more, are not yet enough."""
+    def between_changes(self) -> Duration:
+        """How much later there are too few changes in an hour, after as many as the threshold, and one at the end.
+
+        They lie an hour apart for a threshold of 1; at each end one sample may count or not.
+        """
         assert isinstance(self.threshold, int)
-        return max(self.threshold - 2, 0.5)
+        return Duration(_HOUR.milliseconds / self.threshold + 2 * _HOUR.milliseconds / (self.threshold + 1) ** 2)
 
     @property
     def threshold_ratio(self) -> Decimal:
@@ -435,6 +455,26 @@ class AlertContext:
     def threshold_per_minute(self) -> float:
         assert isinstance(self.threshold, Rate)
         return float(self.threshold.per_minute)
+
+    @property
+    def over_rate(self) -> float:
+        """Just more than the threshold, per minute, and not where two engines round two decimals apart."""
+        rate = self.threshold_per_minute * 1.01
+        while 0.4 < rate * 100 % 1 < 0.6:
+            rate *= 1.003
+        return rate
+
+    @property
+    def under_rate(self) -> float:
+        """Just less than the threshold, per minute."""
+        return self.threshold_per_minute * 0.91
+
+    @property
+    def until_under_rate(self) -> Duration:
+        """How long it takes until what is just under the threshold again outweighs what was just over it."""
+        limit = self.threshold_per_minute
+        share = (self.over_rate - limit) / (self.over_rate - self.under_rate)
+        return Duration.of_seconds(math.ceil(float(self.window.seconds) * share * 1.2))
 
     @property
     def past_offset(self) -> Duration:
@@ -453,6 +493,16 @@ class AlertContext:
         return float((self.threshold.times * Decimal("1.05")).quantize(Decimal("0.01"), ROUND_UP))
 
     @property
+    def fits_in_an_hour(self) -> bool:
+        """Whether a spike is over before the hour of the past that it is held against has passed."""
+        return self.window.milliseconds + self.settings.for_.milliseconds <= _HOUR.milliseconds * 2 / 3
+
+    @property
+    def past_of_45m(self) -> Duration:
+        """A calm, for tests, of which the past that a spike is held against has 45 minutes when the spike is over."""
+        return Duration(margin(self.settings, self.window).milliseconds + _HOUR.milliseconds * 3 / 4)
+
+    @property
     def norm(self) -> Duration:
         """How much of the past is taken for normal: far longer than what must hold before the alert fires."""
         return max(_NORM, self.settings.for_.times(6))
@@ -463,6 +513,31 @@ class AlertContext:
         return max(_MEMORY, self.settings.for_.times(2))
 
     @property
+    def long_step(self) -> Duration:
+        """The steps, for tests, of what lasts for a day: both parts of the norm have several."""
+        return _part(self.norm, 1, 48)
+
+    @property
+    def just_normal(self) -> Duration:
+        """Just more than half of the norm, for tests: by more than a step, and by less than a tenth."""
+        return _part(self.norm, 13, 24)
+
+    @property
+    def hardly_normal(self) -> Duration:
+        """Just less than half of the norm, for tests."""
+        return _part(self.norm, 23, 48)
+
+    @property
+    def most_of_memory(self) -> Duration:
+        return _part(self.memory, 4, 5)
+
+    @property
+    def beyond_memory(self) -> Duration:
+        """Longer than the memory by what must hold before the alert fires, and what keeps it firing afterwards."""
+        more = self.settings.for_.milliseconds + self.settings.keep_firing_for.milliseconds
+        return Duration(_part(self.memory, 6, 5).milliseconds + more)
+
+    @property
     def norm_in_words(self) -> str:
         return "six hours" if self.norm == _NORM else str(self.norm)
 
@@ -471,12 +546,23 @@ class AlertContext:
         return "day" if self.memory == _MEMORY else str(self.memory)
 
     @property
+    def twice(self) -> float:
+        """A factor that is far above the threshold, with as many digits as annotations have."""
+        assert isinstance(self.threshold, Factor)
+        return float((self.threshold.times * 2).quantize(Decimal("0.01"), ROUND_UP))
+
+    @property
     def past(self) -> Duration:
         """A past, for tests, that outweighs a breach in what is taken for normal."""
         return Duration(_PAST.milliseconds + 2 * self.settings.for_.milliseconds)
 
 
-_NORM, _MEMORY, _PAST, _MARGIN = map(Duration.parse, ("6h", "1d", "2h", "5m"))
+_NORM, _MEMORY, _PAST, _MARGIN, _HOUR = map(Duration.parse, ("6h", "1d", "2h", "5m", "1h"))
+
+
+def _part(whole: Duration, parts: int, of: int) -> Duration:
+    """So many parts of a duration, in whole seconds."""
+    return Duration(whole.milliseconds * parts // of // 1000 * 1000)
 
 
 def margin(alert: AlertSettings, window: Duration) -> Duration:

@@ -82,9 +82,15 @@ def rules_file(profile: str) -> PurePosixPath:
     return PurePosixPath(profile, "rules", f"{profile}.rules.yaml")
 
 
-def tests_file(profile: str) -> PurePosixPath:
-    """Where the tests of a profile lie in the output."""
-    return PurePosixPath(profile, "tests", f"{profile}.tests.yaml")
+def tests_files(profile: str) -> tuple[PurePosixPath, PurePosixPath]:
+    """Where the tests of a profile lie in the output: the usual ones, and those of what lasts for days."""
+    directory = PurePosixPath(profile, "tests")
+    return directory / f"{profile}.tests.yaml", directory / f"{profile}.long.tests.yaml"
+
+
+def alertmanager_file(profile: str) -> PurePosixPath:
+    """Where the inhibition rules of a profile lie in the output, with an example of routes."""
+    return PurePosixPath(profile, "alertmanager", f"{profile}.alertmanager.yaml")
 
 
 def dashboard_file(profile: str, dashboard: str) -> PurePosixPath:
