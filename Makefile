@@ -5,12 +5,13 @@ VENV := .venv
 TOOLS := .tools
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/$(TOOLS)/bin:$(PATH)
 
-.PHONY: help rules test lint bench promtool e2e-parts clean
+.PHONY: help rules test lint bench promtool e2e-parts render-parts clean
 
 help:
 	@echo 'make rules      compile every profile in examples/'
 	@echo 'make test       run the whole test suite (servers that are missing are skipped, and named)'
 	@echo 'make e2e-parts  install what the end-to-end tests run: Milvus, Prometheus, promtools, vmalert-tool, Alertmanager'
+	@echo 'make render-parts  install what dashboards are drawn with: Grafana code of npm (640 MB); needs npm, chromium'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make bench      measure the speed of builds and of reading logs, and what the rules cost a real Prometheus'
 
@@ -39,6 +40,11 @@ e2e-parts: promtool
 	@.ci/fetch-prometheus $(TOOLS) alertmanager
 	@.ci/fetch-matrix $(TOOLS)/matrix
 	@.ci/make-venv $(PYTHON) $(TOOLS)/milvus -r tests/e2e/requirements.txt
+
+render-parts:
+	mkdir -p $(TOOLS)/render
+	cp tests/e2e/render/package.json $(TOOLS)/render/
+	npm install --prefix $(TOOLS)/render --no-package-lock --no-audit --no-fund --silent
 
 $(VENV)/ready: pyproject.toml constraints.txt .ci/make-venv
 	@.ci/make-venv $(PYTHON) $(VENV) -c constraints.txt -e '.[dev]'

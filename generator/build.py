@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
 from generator import alertmanager, catalog, conventions, fleet, promtests, source, targets, templates
+from generator.dashboards.documents import documents, fleet_overview
 from generator.findings import Finding
-from generator.manifest import manifest
+from generator.manifest import fleet_manifest, manifest
 from generator.profile import Loader, Profile
 from generator.profile.resolve import resolve
 from generator.profile.schema import Schema, compose
-from generator.rules import RuleSet, compile_profile
+from generator.rules import Remark, RuleSet, compile_profile
 from generator.thresholds import place
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What one profile, or one rule set of a fleet, compiles to. Files are by their paths in the output directory."""
+    """What one profile, or one rule set of a fleet, compiles to. Files are by their paths in the output directory.
+
+    `remarks` are on panels of its dashboards; those on rules are the rule set's.
+    """
 
     profile: Profile
     rule_set: RuleSet
     files: Mapping[PurePosixPath, bytes]
+    remarks: tuple[Remark, ...]
+
+    @property
+    def name(self) -> str:
+        return self.profile.name
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What a fleet file compiles to beside its rule sets: a dashboard of all its deployments."""
+
+    name: str
+    files: Mapping[PurePosixPath, bytes]
+    remarks: tuple[Remark, ...]
 
 
 def _more_mistakes(profiles: Iterable[Profile]) -> Iterator[Finding]:
@@ -47,10 +65,11 @@ def loader() -> Loader:
     return Loader(schema(), {alert.name: alert.settings for alert in templates.load().alerts.values()})
 
 
-def build(paths: Iterable[Path]) -> Iterator[Built | Finding]:
+def build(paths: Iterable[Path]) -> Iterator[Built | Overview | Finding]:
     """Compiles every profile file, in order; yields what there is to say about the inputs in between.
 
-    Profiles are compiled one at a time and not kept, so that memory does not grow with their number. After a
+    Profiles are compiled one at a time and not kept, but for the rule sets of a fleet, which are few, so that memory
+    does not grow with their number. After a
     finding that is an error, what was built before must not be used.
     Raises TemplateError when a rule template is wrong.
     """
@@ -67,6 +86,7 @@ def build(paths: Iterable[Path]) -> Iterator[Built | Finding]:
             merged = fleet.merge(loaded.fleet, profiles, compile_rules)
             yield from merged.findings
             profiles = merged.profiles
+        rule_sets: list[RuleSet] = []
         for profile in profiles:
             first = taken.setdefault(profile.name, loaded.file)
             if first != loaded.file:
@@ -80,6 +100,16 @@ def build(paths: Iterable[Path]) -> Iterator[Built | Finding]:
             else:
                 yield from built.rule_set.findings
                 yield built
+                if loaded.fleet is not None:
+                    rule_sets.append(built.rule_set)
+        if loaded.fleet is not None and rule_sets:
+            yield _overview(loaded.fleet, rule_sets)
+
+
+def _overview(fleet: str, rule_sets: Sequence[RuleSet]) -> Overview:
+    found = fleet_overview(fleet, rule_sets)
+    manifest = fleet_manifest(fleet, rule_sets, found.files, found.remarks).encode()
+    return Overview(fleet, {**found.files, conventions.manifest_file(fleet): manifest}, found.remarks)
 
 
 def default_rules(milvus: str) -> RuleSet:
@@ -113,5 +143,7 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     }
     for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
         files[path] = put_back(header + targets.tests_yaml(suite, f"../rules/{rules_file.name}")).encode()
-    files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files).encode()
-    return Built(profile, rule_set, files)
+    dashboards = documents(rule_set)
+    files |= dashboards.files
+    files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files, dashboards.remarks).encode()
+    return Built(profile, rule_set, files, dashboards.remarks)

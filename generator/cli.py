@@ -22,7 +22,7 @@ from generator import __version__
 from generator.findings import EnvironmentProblem, Finding, Format, InputError, has_errors, in_order, render
 
 if TYPE_CHECKING:
-    from generator.build import Built
+    from generator.build import Built, Overview
     from generator.logs.summary import Order
     from generator.output import Tree
     from generator.proof import Suite
@@ -68,7 +68,7 @@ def _command(**report: Any) -> Callable[[Callable[..., int | None]], Callable[..
                 click.echo(render(error.findings, form, **report), err=form == "text")
                 sys.exit(_INPUT)
             except TemplateError as error:
-                click.echo(f"rules_templates/{error}", err=True)
+                click.echo(f"{error.folder}/{error}", err=True)
                 sys.exit(_INPUT)
             except EnvironmentProblem as error:
                 click.echo(str(error), err=True)
@@ -118,10 +118,10 @@ class _Program(click.Group):
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="thresher")
 def main() -> None:
-    """Compiles threshold profiles for Milvus into proven Prometheus rules.
+    """Compiles threshold profiles for Milvus into proven Prometheus rules and Grafana dashboards.
 
     \b
-    thresher build profiles/*.yaml --out monitoring    write rules and their tests
+    thresher build profiles/*.yaml --out monitoring    write rules, their tests, and dashboards
     thresher test monitoring                           run the tests through promtool
     thresher logs proxy.log                            which queries are slow, and likely why
     """
@@ -136,7 +136,7 @@ def main() -> None:
 @_formats
 @_command(profiles=[], changes={}, diffs={}, strangers=[])
 def build(profiles: tuple[Path, ...], out: Path, check: bool, prune: bool, quiet: bool, form: Format) -> int:
-    """Compile profiles (files, or directories of them) into rules and tests.
+    """Compile profiles (files, or directories of them) into rules, their tests, and dashboards.
 
     Everything is written at once or, when any profile has a mistake, nothing at all.
 
@@ -176,7 +176,7 @@ def _fill(tree: Tree, paths: list[Path], report: _Report, *, prune: bool) -> Non
             report.findings.append(each)
             failed = failed or each.severity == "error"
         elif not failed:
-            tree.put(each.profile.name, each.files)
+            tree.put(each.name, each.files)
             report.built(each)
             empty = False
     if failed:
@@ -214,14 +214,19 @@ class _Report:
         self.profiles: list[dict[str, Any]] = []
         self.lines: list[str] = []
 
-    def built(self, built: Built) -> None:
+    def built(self, built: Built | Overview) -> None:
+        from generator.build import Overview
         from generator.conventions import manifest_file
-        from generator.explain import summary
+        from generator.explain import overview, summary
 
         if self.form == "json":
-            self.profiles.append(json.loads(built.files[manifest_file(built.profile.name)]))
-        elif not self.quiet:
-            lines = list(summary(built.profile, built.rule_set))
+            self.profiles.append(json.loads(built.files[manifest_file(built.name)]))
+        elif self.quiet:
+            pass
+        elif isinstance(built, Overview):
+            self.lines += overview(built.name, built.remarks)
+        else:
+            lines = list(summary(built.profile, built.rule_set, built.remarks))
             self.lines += lines if self.detailed else lines[:1]
 
     def end(self, out: Path, verdict: str, tree: Tree, strangers: Sequence[str]) -> None:
@@ -365,6 +370,7 @@ def explain(profile: Path, alert: str | None) -> int:
       thresher explain profiles/prod-search.yaml MilvusSearchLatencySlow
     """
     from generator import explain as words
+    from generator.build import Built
     from generator.build import build as build_all
 
     results = list(build_all([profile]))
@@ -375,9 +381,9 @@ def explain(profile: Path, alert: str | None) -> int:
         raise InputError([*findings, *_bases([profile])])
     if findings:
         click.echo(render(in_order(findings), "text"), err=True)
-    for built in (each for each in results if not isinstance(each, Finding)):
+    for built in (each for each in results if isinstance(each, Built)):
         if alert is None:
-            click.echo("\n".join(words.explain(built.profile, built.rule_set)))
+            click.echo("\n".join(words.explain(built.profile, built.rule_set, built.remarks)))
             continue
         _known_alert(profile, alert)
         for rule in built.rule_set.rules:

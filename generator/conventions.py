@@ -112,6 +112,11 @@ def alertmanager_file(profile: str) -> PurePosixPath:
     return PurePosixPath(profile, "alertmanager", f"{profile}.alertmanager.yaml")
 
 
+def dashboard_file(profile: str, dashboard: str) -> PurePosixPath:
+    """Where a dashboard of a profile lies in the output. Unique also without its directory, for flat folders."""
+    return PurePosixPath(profile, "dashboards", f"{profile}.{dashboard}.json")
+
+
 def manifest_file(profile: str) -> PurePosixPath:
     """Where the manifest of a profile lies in the output."""
     return PurePosixPath(profile, MANIFEST)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from generator import conventions
 from generator.profile import Profile
@@ -11,8 +11,11 @@ from generator.thresholds import PlacedScope, listed
 from generator.units import plain
 
 
-def summary(profile: Profile, rule_set: RuleSet) -> Iterator[str]:
-    """The build report of one profile: a line, and below it whatever is not as plain as the profile says."""
+def summary(profile: Profile, rule_set: RuleSet, of_panels: tuple[Remark, ...]) -> Iterator[str]:
+    """The build report of one profile: a line, and below it whatever is not as plain as the profile says.
+
+    `of_panels` says what was left out of its dashboards.
+    """
     alerts = sum(rule.is_alert for rule in rule_set.rules)
     records = len(rule_set.rules) - alerts
     count = len(profile.deployments)
@@ -22,15 +25,24 @@ def summary(profile: Profile, rule_set: RuleSet) -> Iterator[str]:
         yield f"  the catalog's facts on {rule_set.release.name} are not certain: {rule_set.release.unsure}"
     for placed in rule_set.scopes:
         yield f"  {placed.scope.in_words}: " + "; ".join(_measured(placed))
-    yield from (f"  {text}" for text in remarks(rule_set))
+    yield from (f"  {text}" for text in _fates((*rule_set.remarks, *of_panels)))
 
 
-def remarks(rule_set: RuleSet, rule: str = "") -> Iterator[str]:
-    """What was left out or replaced (of one rule), and why; rules with the same fate in one line."""
+def overview(fleet: str, of_panels: tuple[Remark, ...]) -> Iterator[str]:
+    """The build report of what belongs to a fleet as a whole."""
+    yield f"{fleet}: an overview of its deployments"
+    yield from (f"  {text}" for text in _fates(of_panels))
+
+
+def remarks(rule_set: RuleSet, rule: str) -> Iterator[str]:
+    """What was left out or replaced of one rule, and why."""
+    yield from _fates(remark for remark in rule_set.remarks if remark.rule.partition("{")[0] == rule)
+
+
+def _fates(remarks: Iterable[Remark]) -> Iterator[str]:
+    """Remarks in words; those with the same fate in one line."""
     alike: dict[tuple[str, str], list[str]] = {}
-    for remark in rule_set.remarks:
-        if rule and remark.rule.partition("{")[0] != rule:
-            continue
+    for remark in remarks:
         alike.setdefault((remark.instead, remark.why), []).append(remark.rule)
     for (instead, why), rules in alike.items():
         yield _fate(rules, instead, why)
@@ -79,9 +91,9 @@ def _measured(placed: PlacedScope) -> Iterator[str]:
         yield f"slow_query_span {placed.slow_queries.span} -> counted by Milvus"
 
 
-def explain(profile: Profile, rule_set: RuleSet) -> Iterator[str]:
-    """The whole profile in words."""
-    yield from summary(profile, rule_set)
+def explain(profile: Profile, rule_set: RuleSet, of_panels: tuple[Remark, ...]) -> Iterator[str]:
+    """The whole profile in words; `of_panels` says what was left out of its dashboards."""
+    yield from summary(profile, rule_set, of_panels)
     yield f"  deployments are named by {', '.join(profile.identity)}"
     yield f"  rates and shares are measured over {profile.window}"
     for rule in rule_set.rules:

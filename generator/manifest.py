@@ -7,7 +7,7 @@ threshold is measured, what was left out or replaced, and why, and the scenarios
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -17,12 +17,14 @@ from generator.conventions import without_level
 from generator.output import sha256
 from generator.profile import Profile
 from generator.promtests import applies
-from generator.rules import Group, RuleSet
+from generator.rules import Group, Remark, RuleSet
 from generator.thresholds import PlacedScope
 
 
-def manifest(profile: Profile, rule_set: RuleSet, files: Mapping[PurePosixPath, bytes]) -> str:
-    """The manifest of one profile; `files` are by their paths in the output directory."""
+def manifest(
+    profile: Profile, rule_set: RuleSet, files: Mapping[PurePosixPath, bytes], of_panels: tuple[Remark, ...]
+) -> str:
+    """The manifest of one profile; `files` are by their paths in the output, `of_panels` what dashboards leave out."""
     remarks = rule_set.remarks
     alerts = sum(rule.is_alert for rule in rule_set.rules)
     content = {
@@ -36,12 +38,35 @@ def manifest(profile: Profile, rule_set: RuleSet, files: Mapping[PurePosixPath, 
         **({"deployments": [_deployment(each) for each in profile.deployments]} if profile.deployments else {}),
         "thresholds": [_thresholds(scope) for scope in rule_set.scopes],
         "left_out": [{"rule": each.rule, "why": each.why} for each in remarks if not each.instead],
+        "panels_left_out": [{"panel": each.rule, "why": each.why} for each in of_panels],
         "replaced": [{"rule": each.rule, "by": each.instead, "why": each.why} for each in remarks if each.instead],
         **_proof(rule_set.groups),
         "rules": len(rule_set.rules) - alerts,
         "alerts": alerts,
-        "files": {str(path.relative_to(profile.name)): sha256(content) for path, content in sorted(files.items())},
+        "files": _hashes(profile.name, files),
     }
+    return _lines(content)
+
+
+def fleet_manifest(
+    fleet: str, rule_sets: Sequence[RuleSet], files: Mapping[PurePosixPath, bytes], of_panels: tuple[Remark, ...]
+) -> str:
+    """The manifest of what belongs to a fleet as a whole; each of its rule sets has its own."""
+    content = {
+        "thresher": __version__,
+        "profile": fleet,
+        "rule_sets": [rule_set.profile.name for rule_set in rule_sets],
+        "panels_left_out": [{"panel": each.rule, "why": each.why} for each in of_panels],
+        "files": _hashes(fleet, files),
+    }
+    return _lines(content)
+
+
+def _hashes(profile: str, files: Mapping[PurePosixPath, bytes]) -> dict[str, str]:
+    return {str(path.relative_to(profile)): sha256(content) for path, content in sorted(files.items())}
+
+
+def _lines(content: Mapping[str, Any]) -> str:
     lines = [f'  "{key}": {_json(value)}' for key, value in content.items()]
     return "{\n" + ",\n".join(lines) + "\n}\n"
 

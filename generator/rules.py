@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -82,7 +82,8 @@ class Group:
 class RuleSet:
     """Everything that one profile compiles to, before it is written for a platform.
 
-    In the texts of the groups, and in `selector`, placeholders stand for what `names` puts back.
+    `setting` is that of its first group. In it, in the texts of the groups, and in `selector`, placeholders stand for
+    what `names` puts back.
     """
 
     profile: Profile
@@ -90,8 +91,12 @@ class RuleSet:
     groups: tuple[Group, ...]
     scopes: tuple[PlacedScope, ...]
     findings: tuple[Finding, ...]
-    selector: Selector
+    setting: Setting
     names: Names
+
+    @property
+    def selector(self) -> Selector:
+        return self.setting.deployment
 
     @property
     def rules(self) -> tuple[Rule, ...]:
@@ -101,9 +106,15 @@ class RuleSet:
     def remarks(self) -> tuple[Remark, ...]:
         """What was left out or replaced, and why."""
         remarks = (remark for group in self.groups for remark in group.remarks)
-        return tuple(dict.fromkeys(Remark(each.rule, each.instead, self._in_full(each.why)) for each in remarks))
+        return self.in_full(remarks)
 
-    def _in_full(self, why: str) -> str:
+    def in_full(self, remarks: Iterable[Remark]) -> tuple[Remark, ...]:
+        """The remarks, each once, with the profile's own texts and the name of the release."""
+        return tuple(
+            dict.fromkeys(Remark(self._put_back(each.rule), each.instead, self._put_back(each.why)) for each in remarks)
+        )
+
+    def _put_back(self, why: str) -> str:
         return self.names.put_back(why).replace(catalog.THIS_RELEASE, self.release.name)
 
 
@@ -134,7 +145,7 @@ def compile_profile(profile: Profile, library: Library) -> RuleSet | tuple[Findi
             groups.append(_group(conventions.group_name(setting.profile, topic.group), interval, setting, plan))
         except TemplateError as error:
             raise TemplateError(str(error).replace(catalog.THIS_RELEASE, release.name)) from error
-    return RuleSet(profile, release, tuple(groups), placed.scopes, placed.findings, settings[0].deployment, names)
+    return RuleSet(profile, release, tuple(groups), placed.scopes, placed.findings, settings[0], names)
 
 
 @lru_cache(maxsize=1024)

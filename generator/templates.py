@@ -25,7 +25,7 @@ from generator.names import MARK
 from generator.units import Duration, plain
 
 _BETWEEN = "\x01"  # no white space to Jinja, and refused in every profile
-_LINE = "\x01line"
+LINE = "\x01line"  # the key under which `LineLoader` keeps the line of a mapping
 
 Context = Mapping[str, Any]
 Bindings = tuple[tuple[str, Any], ...]
@@ -33,6 +33,8 @@ Bindings = tuple[tuple[str, Any], ...]
 
 class TemplateError(Exception):
     """A rule template is wrong: a bug of the template, not of a profile. Names its file, line and rule."""
+
+    folder = "rules_templates"
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,29 +157,30 @@ class Library:
 @cache
 def load() -> Library:
     """The rule templates that Thresher ships. Raises TemplateError."""
-    topics = [_topic(path.name, path.read_text("utf-8")) for path in _files()]
+    topics = [_topic(path.name, path.read_text("utf-8")) for path in shipped("rules_templates")]
     return Library(tuple(sorted(topics, key=lambda topic: (topic.order, topic.group))))
 
 
-def _files() -> list[Any]:
-    inside = resources.files("generator") / "rules_templates"  # in a wheel
-    folder: Any = inside if inside.is_dir() else Path(__file__).parent.parent / "rules_templates"
-    return sorted((path for path in folder.iterdir() if path.name.endswith(".yaml")), key=lambda path: path.name)
+def shipped(folder: str) -> list[Any]:
+    """The YAML files of a folder that Thresher ships, by name: from a wheel, or from the sources."""
+    inside = resources.files("generator") / "data" / folder
+    found: Any = inside if inside.is_dir() else Path(__file__).parent.parent / folder
+    return sorted((path for path in found.iterdir() if path.name.endswith(".yaml")), key=lambda path: path.name)
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+class LineLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """Loads template files; remembers the line of each mapping."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:
         mapping: dict[Any, Any] = super().construct_mapping(node, deep=deep)
-        mapping[_LINE] = node.start_mark.line + 1
+        mapping[LINE] = node.start_mark.line + 1
         return mapping
 
 
 _KEYS = {
     "record", "alert", "says", "for_each", "level", "metric", "operation", "windowless", "unit", "labels", "requires",
     "expr", "scenarios", "variants", "tier", "settings", "when", "reason", "summary", "description", "name",
-    "fires_without_data", _LINE,
+    "fires_without_data", LINE,
 }  # fmt: skip
 _BODY = ("expr", "labels", "operation", "summary", "description", "scenarios")
 
@@ -186,7 +189,7 @@ def _topic(file: str, text: str) -> Topic:
     if MARK in text:
         raise TemplateError(f"{file}: {MARK} marks the places of a profile's own texts: do without it")
     try:
-        data = yaml.load(text, _Loader)  # noqa: S506 - a safe loader
+        data = yaml.load(text, LineLoader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         raise TemplateError(f"{file}: {error}") from error
     try:
@@ -200,7 +203,7 @@ def _topic(file: str, text: str) -> Topic:
 
 def _rule(file: str, data: dict[str, Any]) -> RuleTemplate:
     name = data.get("alert") or data["record"]
-    where = f"{file}:{data[_LINE]}: {name}"
+    where = f"{file}:{data[LINE]}: {name}"
     for part in (data, *data.get("variants", ())):
         if unknown := sorted(set(part) - _KEYS):
             raise TemplateError(f"{where}: unknown key {unknown[0]}")
@@ -208,7 +211,7 @@ def _rule(file: str, data: dict[str, Any]) -> RuleTemplate:
         conventions.alert_name(name)
     return RuleTemplate(
         file=file,
-        line=data[_LINE],
+        line=data[LINE],
         name=name,
         is_alert="alert" in data,
         says=data["says"],
@@ -243,7 +246,7 @@ def _variant(data: dict[str, Any], part: dict[str, Any]) -> Variant:
 
 def _without_lines(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _without_lines(inner) for key, inner in value.items() if key != _LINE}
+        return {key: _without_lines(inner) for key, inner in value.items() if key != LINE}
     return [_without_lines(item) for item in value] if isinstance(value, list) else value
 
 

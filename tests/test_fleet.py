@@ -14,7 +14,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generator.build import Built, build
-from generator.findings import Finding
 from tests.conftest import Thresher
 
 Write = Callable[..., Path]
@@ -27,9 +26,9 @@ def fleet(*deployments: str) -> str:
 
 
 def manifests() -> dict[str, dict[str, Any]]:
-    return {
-        path.parent.name: json.loads(path.read_text("utf-8")) for path in sorted(Path("out").glob("*/MANIFEST.json"))
-    }
+    """The manifests of rule sets, by their names; that of the fleet as a whole is none of them."""
+    found = {path.parent.name: json.loads(path.read_text("utf-8")) for path in Path("out").glob("*/MANIFEST.json")}
+    return {name: manifest for name, manifest in sorted(found.items()) if "rules" in manifest}
 
 
 def matches(selector: str, labels: dict[str, str]) -> bool:
@@ -154,7 +153,7 @@ def test_every_deployment_is_matched_by_exactly_one_rule_set_and_that_is_its_own
     entries = (f"selector: {{cluster: c-{a}, ns: n-{b}}}, thresholds: {{slow: {slow}}}" for a, b, slow in deployments)
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "fleet.yaml").write_text(fleet(*entries), "utf-8")
-        built = [each for each in build([Path(folder, "fleet.yaml")]) if not isinstance(each, Finding)]
+        built = [each for each in build([Path(folder, "fleet.yaml")]) if isinstance(each, Built)]
     for a, b, slow in deployments:
         mine = [each for each in built if matches(selector_of(each), {"cluster": f"c-{a}", "ns": f"n-{b}"})]
         assert len(mine) == 1

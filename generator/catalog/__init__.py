@@ -172,9 +172,13 @@ def _series(name: str, metric_of: Callable[[str], Metric | None]) -> tuple[Metri
     return (metric, "") if metric and metric.type != "histogram" else None
 
 
+# Series that Prometheus itself writes: of targets, and of alerts that are pending or fire.
+UP, ALERTS = "up", "ALERTS"
+
+
 def exposed(release: Release | View, name: str) -> tuple[Metric, str] | None:
     """The metric of a series that Milvus exposes, and which part of it; None for a series of Prometheus' own."""
-    return None if ":" in name or name == "up" else release.series(name)
+    return None if ":" in name or name in (UP, ALERTS) else release.series(name)
 
 
 @cache

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from generator import conventions
 from generator.buckets import pattern, spellings
-from generator.catalog import Metric, Release, View, exposed, first_with
+from generator.catalog import ALERTS, UP, Metric, Release, View, exposed, first_with
 from generator.promql import tree
 
 if TYPE_CHECKING:
@@ -326,7 +326,7 @@ class _Walk:
             self.literals.append((int(value[1:]), name, label, op))
         if self.selected_by is not None:
             positive = {label for label, op, _ in matched if op in ("=", "=~")}
-            wanted = {conventions.PROFILE} if ":" in name else self.selected_by
+            wanted = {conventions.PROFILE} if ":" in name or name == ALERTS else self.selected_by
             if missing := sorted(wanted - positive):
                 self.complain(f"{name} is also read of other deployments: match {', '.join(missing)}")
         if not found:
@@ -342,14 +342,16 @@ class _Walk:
         return replace(found, fixed=found.fixed | fixed, le_value=le_value)
 
     def _series(self, name: str) -> Quantity | None:
-        """The type of a series by its name: recorded, of Milvus, or `up`."""
+        """The type of a series by its name: recorded, of Milvus, or of Prometheus itself."""
         if ":" in name:
             self.read.add(name)
             if name not in self.records:
                 self.complain(f"{name} is not recorded before it is read")
             return self.records.get(name)
         everywhere = self.target_labels | {_ANY_OTHER}
-        if name == "up":
+        if name == ALERTS:
+            return Quantity((), everywhere | conventions.OWN_LABELS)
+        if name == UP:
             self.metrics.add(name)
             return Quantity((), everywhere)
         series = self.release.series(name)

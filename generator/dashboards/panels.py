@@ -1,0 +1,591 @@
+"""Definition x rule set -> the rows and panels of one dashboard, every query checked like a rule.
+
+In a definition a series is written with its braces and without what is the same for all: `name{...}` gets the
+matchers that keep a query to one deployment, and a recorded series its window. A query whose series the release or the
+profile does not have is left out, with its panel when it was the last one; nothing is dropped in silence.
+
+Panels are shared between profiles like rules: one is compiled once for each combination of what it refers to.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+from generator import conventions
+from generator.catalog import ALERTS, View
+from generator.context import FUNCTION_NAMES, Milvus, Setting
+from generator.dashboards.definitions import (
+    Choice,
+    DashboardDefinition,
+    DefinitionError,
+    PanelDefinition,
+    QueryDefinition,
+)
+from generator.names import MARK, Names
+from generator.profile import TIERS, AlertSettings
+from generator.promql.check import Checker, Quantity, unit_text
+from generator.promql.text import equals, escaped, matcher, quoted_string
+from generator.rules import Group, Remark, RuleSet
+from generator.thresholds import COLLECTION_LATENCY, LATENCY, PlacedScope, Scope, listed
+from generator.units import Duration, Factor, Rate, Share, plain
+
+# What a person calls a unit -> Grafana's id of it, and what the expression must yield.
+UNITS = {
+    "milliseconds": ("ms", "ms"),
+    "share": ("percentunit", "1"),
+    "count": ("short", "1"),
+    "cores": ("short", "1"),
+    "requests per second": ("reqps", "1/s"),
+    "per second": ("cps", "1/s"),
+    "per minute": ("opm", "1/s"),
+    "bytes": ("bytes", "bytes"),
+    "bytes per second": ("binBps", "bytes/s"),
+}
+
+TIER_COLOURS = {"healthy": "green", "investigate": "orange", "slow": "red", "slow_query_span": "purple"}
+
+_PLACE = re.compile(r"<< ([\w.]+) >>")
+_SERIES = re.compile(r"([a-zA-Z_:][\w:]*)\{([^{}]*)\}")
+_MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
+_PLACEHOLDER = re.compile(f"{re.escape(MARK)}[0-9]+{re.escape(MARK)}")
+_VARIABLE = re.compile(r"\$(\w+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A dashed line at a value, which is a number as text, and the colour of what lies above it."""
+
+    at: str
+    colour: str
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """One query, ready for Grafana. `look` are settings of what it yields."""
+
+    legend: str
+    expr: str
+    look: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One panel with all that it shows. `unit` is one of `UNITS`. Panels of the same content are equal."""
+
+    title: str
+    says: str
+    shows: str
+    width: int
+    height: int
+    unit: str
+    look: Mapping[str, Any]
+    queries: tuple[Query, ...]
+
+    @cached_property
+    def _content(self) -> str:
+        return repr((self.title, self.says, self.shows, self.width, self.height, self.unit, self.look, self.queries))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Panel) and self._content == other._content
+
+    def __hash__(self) -> int:
+        return hash(self._content)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Panels under a headline, which may be empty."""
+
+    title: str
+    closed: bool
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A definition filled in: its rows, the choices that the release has the label for, and what was left out."""
+
+    rows: tuple[Row, ...]
+    choices: tuple[Choice, ...]
+    remarks: tuple[Remark, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Per tier: the share of requests that it does not take longer, as an expression."""
+
+    healthy: str
+    investigate: str
+    slow: str
+    slow_query_span: str
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Requests of one operation that have one set of thresholds, as definitions see them.
+
+    `under` begins the selector of the recorded shares, `raw` are matchers for the histogram `metric`.
+    """
+
+    title: str
+    headline: str
+    operation: str
+    function: str
+    of_collections: bool
+    metric: str
+    raw: str
+    under: str
+    share: Shares
+    span_is_measured: bool
+    lines: tuple[Line, ...]
+    lines_in_words: str
+    slow_queries: str
+
+    @property
+    def of_deployment(self) -> bool:
+        return not self.of_collections
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A kind of request by the value of `query_type`."""
+
+    name: str
+
+    @property
+    def title(self) -> str:
+        return self.name.replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Where alerts fire: shares of requests, slow queries per minute. All are numbers as text."""
+
+    investigate: str
+    slow: str
+    failing: str
+    rejected: str
+    slow_queries: str
+
+    @classmethod
+    def of(cls, alerts: Mapping[str, AlertSettings], names: Names) -> Limits:
+        def number(name: str) -> str:
+            threshold = alerts[name].threshold
+            assert not isinstance(threshold, Factor | int)
+            found = threshold.ratio if isinstance(threshold, Share) else alerts[name].quantile
+            if isinstance(threshold, Rate):
+                found = threshold.per_minute
+            assert found is not None
+            return names.stand_in(plain(found), prose=True)
+
+        return cls(
+            number("MilvusSearchLatencyInvestigate"),
+            number("MilvusSearchLatencySlow"),
+            number("MilvusRequestsFailing"),
+            number("MilvusRequestsRejected"),
+            number("MilvusSlowQueries"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ByCollection:
+    """The latency histogram that tells collections apart: its name, and the labels that name a collection."""
+
+    metric: str
+    labels: str
+
+    @property
+    def any(self) -> str:
+        """A matcher that only a release with the label can serve."""
+        return 'collection_name!=""'
+
+    @property
+    def chosen(self) -> str:
+        return 'collection_name=~"$collection_name"'
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """The series that a rule set records: the type of each, and the labels that its rules set themselves."""
+
+    types: Mapping[str, Quantity]
+    labels: Mapping[str, tuple[Mapping[str, str], ...]]
+
+    def missing(self, name: str, wanted: list[tuple[str, str, str]]) -> str:
+        """Why the series cannot be read with these matchers; empty when it can."""
+        bare = name.split(":")[1]
+        if name not in self.types:
+            return f"{bare} is not recorded"
+        own = {label for labels in self.labels[name] for label in labels}
+        asked = [each for each in wanted if each[0] in own - {conventions.PROFILE}]
+        if any(
+            all(_matches(labels.get(label, ""), op, value) for label, op, value in asked)
+            for labels in self.labels[name]
+        ):
+            return ""
+        matchers = ", ".join([f'{label}{op}"{value}"' for label, op, value in asked])
+        return f"{bare}{{{matchers}}} is not recorded"
+
+
+def _matches(text: str, op: str, value: str) -> bool:
+    found = bool(re.fullmatch(value, text)) if "~" in op else text == value
+    return found != op.startswith("!")
+
+
+def records_of(rule_set: RuleSet) -> Records:
+    """What a rule set records; one object for all that record the same."""
+    return _merged(tuple(_of_group(group) for group in rule_set.groups))
+
+
+@lru_cache(maxsize=1024)
+def _of_group(group: Group) -> Records:
+    found = tuple((rule.name, rule.recorded, rule.labels) for rule in group.rules if not rule.is_alert)
+    return _interned(found)
+
+
+@lru_cache(maxsize=1024)
+def _interned(found: tuple[tuple[str, Quantity, tuple[tuple[str, str], ...]], ...]) -> Records:
+    labels: dict[str, list[Mapping[str, str]]] = {}
+    for name, _, own in found:
+        labels.setdefault(name, []).append(dict(own))
+    return Records(
+        {name: quantity for name, quantity, _ in found}, {name: tuple(each) for name, each in labels.items()}
+    )
+
+
+@lru_cache(maxsize=1024)
+def _merged(parts: tuple[Records, ...]) -> Records:
+    types = {name: quantity for part in parts for name, quantity in part.types.items()}
+    labels = {name: tuple(each for part in parts for each in part.labels.get(name, ())) for name in types}
+    return Records(types, labels)
+
+
+@dataclass(frozen=True, eq=False)
+class Reach:
+    """What the queries of a dashboard are about, and may read.
+
+    `recorded` and `raw` are the matchers that keep them to it; `windows` are those that series are recorded over.
+    """
+
+    recorded: str
+    raw: str
+    windows: tuple[Duration, ...]
+    records: Records
+    checker: Checker
+    offers: Mapping[str, Any]
+
+
+@lru_cache(maxsize=1024)
+def reach(setting: Setting, view: View, records: Records) -> Reach:
+    """The reach of a profile's dashboards: one deployment at a time, the one that is chosen."""
+    identity = setting.identity.split(", ")
+    chosen = [f'{label}="${variable(label)}"' for label in identity]
+    others = [_literal(label, values) for label, values in setting.deployment if label not in identity]
+    checker = Checker(view, setting.target_labels, frozenset(label for label, _ in setting.deployment))
+    return Reach(
+        recorded=", ".join([equals(conventions.PROFILE, setting.profile), *chosen]),
+        raw=", ".join([*chosen, *others]),
+        windows=(setting.window,),
+        records=records,
+        checker=checker,
+        offers={"milvus": Milvus(view), "identity": setting.identity, "identity_and_job": setting.identity_and_job},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rule sets of a fleet whose alerts have the same limits; `profiles` is the matcher for their series."""
+
+    profiles: str
+    alerts: Limits
+
+
+def fleet_reach(rule_sets: Sequence[RuleSet], view: View) -> tuple[Reach, dict[str, Any]]:
+    """The reach of the overview of a fleet, all deployments at once, and what it may refer to."""
+    alike: dict[Limits, list[str]] = {}
+    in_full = Names(unused=True)
+    for rule_set in rule_sets:
+        alike.setdefault(Limits.of(rule_set.profile.alerts, in_full), []).append(rule_set.profile.name)
+    everything = [rule_set.profile.name for rule_set in rule_sets]
+    identity = rule_sets[0].profile.identity
+    target_labels = frozenset(label for rule_set in rule_sets for label in rule_set.setting.target_labels)
+    about = Reach(
+        recorded="",
+        raw="",
+        windows=tuple(dict.fromkeys(rule_set.profile.window for rule_set in rule_sets)),
+        records=_merged(tuple(records_of(rule_set) for rule_set in rule_sets)),
+        checker=Checker(view, target_labels, frozenset(identity)),
+        offers={"identity": ", ".join(identity)},
+    )
+    context = {
+        "profiles": matcher(conventions.PROFILE, everything),
+        "parts": tuple(Part(matcher(conventions.PROFILE, names), limits) for limits, names in alike.items()),
+        "identity_in_legends": " ".join(f"{{{{{label}}}}}" for label in identity),
+    }
+    return about, context
+
+
+def variable(label: str) -> str:
+    """The name of the variable that chooses the values of a label."""
+    return label if label != "datasource" and not label.startswith("__") else f"label_{label}"
+
+
+def _literal(label: str, values: tuple[str, ...]) -> str:
+    """A matcher for the values, in which Grafana finds no variable: a `$` is matched as any character."""
+    if not any("$" in value for value in values):
+        return matcher(label, values)
+    patterns = [escaped(value).replace("\\$", ".") for value in values]
+    return f"{label}=~{quoted_string('|'.join(patterns))}"
+
+
+def fill(definition: DashboardDefinition, about: Reach, context: Mapping[str, Any]) -> Filled:
+    """The panels of a dashboard. `context` is what it may refer to. Raises DefinitionError."""
+    rows: list[Row] = []
+    remarks: dict[Remark, None] = {}
+    for row in definition.rows:
+        for bindings in _combinations(row.for_each, context):
+            inner = {**context, **bindings}
+            panels = []
+            for panel in row.panels:
+                found, left_out = _panel(panel, about, _own(panel, inner))
+                remarks |= dict.fromkeys(left_out)
+                if found:
+                    panels.append(found)
+            if panels:
+                rows.append(Row(_filled(row.title, inner), row.closed, tuple(panels)))
+    choices = []
+    for choice in definition.choices:
+        selector, why = expanded(_filled(choice.selector, {**context, **about.offers}), about)
+        if not why:
+            choices.append(replace(choice, selector=selector))
+    said = tuple(replace(each, rule=f"{each.rule} ({definition.name})") for each in remarks)
+    return Filled(tuple(rows), tuple(choices), said)
+
+
+@lru_cache(maxsize=4096)
+def _panel(
+    definition: PanelDefinition, about: Reach, context: tuple[tuple[str, Any], ...]
+) -> tuple[Panel | None, tuple[Remark, ...]]:
+    """One panel, or None when nothing of it is left, and what was left out of it."""
+    offers = {**dict(context), **about.offers}
+    try:
+        title = _filled(definition.title, offers)
+        queries: list[Query] = []
+        lost: dict[str, str] = {}
+        for query in definition.queries:
+            for bindings in _combinations(query.for_each, offers):
+                inner = {**offers, **bindings}
+                if query.when and not _found(query.when, inner):
+                    continue
+                legend = _filled(query.legend, inner)
+                expr, why = _first(query, inner, about)
+                if expr:
+                    look = _filled(query.look, inner)
+                    unit = look.get("unit", definition.unit)
+                    check(definition.where, unit, expr, about, buckets=definition.shows == "heatmap")
+                    queries.append(Query(legend, expr, look))
+                else:
+                    lost[legend] = why
+        panel = Panel(
+            title=title,
+            says=_filled(definition.says, offers),
+            shows=definition.shows,
+            width=definition.width,
+            height=definition.height,
+            unit=definition.unit,
+            look=_filled(definition.look, offers),
+            queries=tuple(queries),
+        )
+    except (LookupError, AttributeError, ValueError, TypeError) as error:
+        raise definition.error(error) from error
+    if not queries:
+        return None, (Remark(f'the panel "{title}"', "", "; ".join(dict.fromkeys(lost.values()))),)
+    return panel, tuple(Remark(f'"{legend}" of the panel "{title}"', "", why) for legend, why in lost.items())
+
+
+def _first(query: QueryDefinition, context: Mapping[str, Any], about: Reach) -> tuple[str, str]:
+    """The first expression of a query that can be served; or none, and why not even the last can."""
+    why = ""
+    for expr in query.exprs:
+        parts = [_filled(expr, {**context, **bindings}) for bindings in _combinations(query.join_over, context)]
+        text, why = expanded("\nor\n".join(parts), about)
+        if not why:
+            return text, ""
+    return "", why
+
+
+def expanded(expr: str, about: Reach) -> tuple[str, str]:
+    """The expression with the matchers and windows that definitions leave out, and why it cannot be served, if so."""
+    reasons: dict[str, None] = {}
+
+    def in_full(found: re.Match[str]) -> str:
+        name, given = found[1], found[2].strip()
+        matchers = about.recorded if ":" in name or name == ALERTS else about.raw
+        selector = "{" + ", ".join(filter(None, (matchers, given))) + "}"
+        if ":" in name:
+            names, why = _recorded(name, given, about)
+            reasons.update(dict.fromkeys(why))
+            selectors = [each + selector for each in names] or [name + selector]
+            return selectors[0] if len(selectors) == 1 else f"({' or '.join(selectors)})"
+        if name != ALERTS and (problem := about.checker.requirement(_sampled(name + selector, about))):
+            reasons[problem] = None
+        return name + selector
+
+    text = _SERIES.sub(in_full, expr)
+    return text, "; ".join(reasons)
+
+
+def _recorded(name: str, matchers: str, about: Reach) -> tuple[list[str], tuple[str, ...]]:
+    """The series of this name, over whatever windows they are recorded, and why there is none."""
+    wanted = _MATCHER.findall(matchers)
+    names = list(dict.fromkeys([name, *(f"{name}{window}" for window in about.windows)]))
+    found = [each for each in names if not about.records.missing(each, wanted)]
+    return found, () if found else (about.records.missing(names[-1], wanted),)
+
+
+def _sampled(expr: str, about: Reach) -> str:
+    """The expression with every variable of Grafana, and every placeholder, replaced by a value that it might have."""
+    samples = {"__rate_interval": str(about.windows[0]), "__range": "1h"}
+    return _VARIABLE.sub(lambda found: samples.get(found[1], "any"), _PLACEHOLDER.sub("1", expr))
+
+
+def check(where: str, unit: str, expr: str, about: Reach, *, buckets: bool = False) -> None:
+    """Raises DefinitionError when an expression is not sound, or not of the unit that is shown.
+
+    `buckets` are counts by bucket, whose bounds have the unit.
+    """
+    checked = about.checker.check(_sampled(expr, about), about.records.types)
+    problems = list(checked.violations)
+    if checked.quantity is None:
+        problems.append("yields no vector")
+    else:
+        found = checked.quantity.le_unit if buckets else unit_text(checked.quantity.unit)
+        if found != UNITS[unit][1]:
+            problems.append(f"yields {found}, which is not shown as {unit}")
+    if (unit == "per minute") != expr.startswith("60 * "):
+        problems.append("what is shown per minute is 60 times what comes per second")
+    if problems:
+        raise DefinitionError(f"{where}: {'; '.join(problems)}\n{expr}")
+
+
+def _own(definition: PanelDefinition, context: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
+    """What a panel refers to, by its path. Raises DefinitionError."""
+    try:
+        return tuple([(path, _found(path, context)) for root, path in _paths(definition) if root in context])
+    except (LookupError, AttributeError) as error:
+        raise definition.error(error) from error
+
+
+@lru_cache(maxsize=256)
+def _paths(definition: PanelDefinition) -> tuple[tuple[str, str], ...]:
+    """Every path in a panel, with the name that it begins with: all that the panel depends on."""
+    texts = repr((definition.title, definition.says, definition.look, definition.queries))
+    for query in definition.queries:
+        texts += repr((query.legend, query.exprs, query.look)) + f"<< {query.when} >>"
+        repeated = (*query.for_each.values(), *query.join_over.values())
+        texts += "".join(f"<< {path} >>" for path in repeated if isinstance(path, str))
+    return tuple((path.partition(".")[0], path) for path in dict.fromkeys(_PLACE.findall(texts)))
+
+
+def _combinations(for_each: Mapping[str, Any], context: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Every combination of values for the variables of `for_each`."""
+    names = list(for_each)
+    lists = [_found(each, context) if isinstance(each, str) else each for each in for_each.values()]
+    for values in itertools.product(*lists):
+        yield dict(zip(names, values, strict=True))
+
+
+def _filled(value: Any, context: Mapping[str, Any]) -> Any:
+    """The value with every `<< path >>` replaced; a text that is nothing else becomes what the path leads to."""
+    if isinstance(value, Mapping):
+        return {key: _filled(inner, context) for key, inner in value.items()}
+    if isinstance(value, tuple):
+        return tuple([_filled(item, context) for item in value])
+    if not isinstance(value, str) or "<<" not in value:
+        return value
+    if whole := _PLACE.fullmatch(value):
+        return _found(whole[1], context)
+    return _PLACE.sub(lambda found: str(_found(found[1], context)), value)
+
+
+def _found(path: str, context: Mapping[str, Any]) -> Any:
+    """What a dotted path leads to, through attributes and keys. A panel's context has it as a whole."""
+    if path in context:
+        return context[path]
+    value: Any = context
+    for name in path.split("."):
+        value = value[name] if isinstance(value, Mapping) else getattr(value, name)
+    return value
+
+
+def context_of(rule_set: RuleSet) -> dict[str, Any]:
+    """What the dashboards of a profile may refer to."""
+    profile = rule_set.profile
+    kinds = tuple(_kinds(rule_set.scopes, rule_set.names))
+    histogram = rule_set.release.metric(LATENCY)
+    by_collection = histogram if histogram and "collection_name" in histogram.labels else None
+    by_collection = by_collection or rule_set.release.metric(COLLECTION_LATENCY) or histogram
+    assert by_collection is not None
+    labels = [label for label in ("db_name", "collection_name") if label in by_collection.labels]
+    return {
+        "kinds": kinds,
+        "first": kinds[0],
+        "operations": tuple(Operation(name) for name in profile.operations),
+        "query_types": matcher("query_type", profile.operations),
+        "alerts": Limits.of(profile.alerts, rule_set.names),
+        "by_collection": ByCollection(by_collection.name, ", ".join(labels)),
+    }
+
+
+def _kinds(scopes: tuple[PlacedScope, ...], names: Names) -> Iterator[Kind]:
+    for placed in scopes:
+        scope = placed.scope
+        in_words = "; ".join(f"{each.name} {each.threshold} is {each.in_words}" for each in placed.measured)
+        in_words = names.stand_in(in_words, prose=True)
+        slow_queries = names.stand_in(placed.slow_queries.in_words, prose=True)
+        lines = tuple(
+            Line(names.stand_in(each.milliseconds, prose=True), TIER_COLOURS[each.name]) for each in placed.measured
+        )
+        which = (
+            f" of {listed(scope.collections)}" if scope.collections else " of other collections" if scope.others else ""
+        )
+        for operation in scope.operations:
+            title = Operation(operation).title + which
+            also = f'query_type="{operation}"{scope.and_label}'
+            under, judged = (
+                f"{scope.level}:milvus_searches_{what}{{{also}" for what in ("under_tier:ratio_rate", "judged:rate")
+            )
+            yield Kind(
+                title=title,
+                headline=title[0].upper() + title[1:],
+                operation=operation,
+                function=FUNCTION_NAMES[operation],
+                of_collections=bool(scope.collections),
+                metric=scope.metric,
+                raw=f'query_type="{operation}"{_collections(scope)}',
+                under=under,
+                share=Shares(*(_share(tier, under, judged, several=bool(scope.collections)) for tier in TIERS)),
+                span_is_measured=placed.slow_queries.measured is not None,
+                lines=lines,
+                lines_in_words=in_words,
+                slow_queries=slow_queries,
+            )
+
+
+def _collections(scope: Scope) -> str:
+    """Matchers, with a leading comma, for the collections of a scope in the raw histogram."""
+    rest = _MATCHER.findall(scope.matching)
+    return "".join(f', {label}{op}"{value}"' for label, op, value in rest if label == "collection_name") + (
+        f", {matcher('collection_name', scope.collections)}" if scope.collections else ""
+    )
+
+
+def _share(tier: str, under: str, judged: str, *, several: bool) -> str:
+    """The share of requests under a tier; weighted by requests where there are several collections."""
+    share, weight = (f'{selector}, tier="{tier}"}}' for selector in (under, judged))
+    return f"sum({share} * {weight}) / (sum({weight}) > 0)" if several else f"max({share})"
