@@ -82,9 +82,9 @@ def build(paths: Iterable[Path]) -> Iterator[Built | Finding]:
                 yield built
 
 
-def default_rules(milvus: str) -> RuleSet:
-    """What a profile without any settings of its own compiles to for a release."""
-    text = f'version: 1\nname: default\nmilvus: "{milvus}"\nselector: {{namespace: milvus}}\n'
+def default_rules(milvus: str, settings: str = "") -> RuleSet:
+    """What a profile with no settings of its own but these (lines of YAML) compiles to for a release."""
+    text = f'version: 1\nname: default\nmilvus: "{milvus}"\nselector: {{namespace: milvus}}\n{settings}'
     document, _ = source.parse(text, "default")
     assert document is not None
     profile, _ = resolve(document, loader().defaults)

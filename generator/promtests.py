@@ -102,7 +102,11 @@ def suite(rule_set: RuleSet) -> Suite:
     profile = rule_set.profile
     setting = step_of(profile), profile.window, rule_set.selector, profile.identity, profile.operations[0]
     stages = [_stage(group.release, *setting) for group in rule_set.groups]
-    parts = [_group_cases(group, stage) for group, stage in zip(rule_set.groups, stages, strict=True)]
+    parts: list[_GroupCases] = []
+    reads: dict[str, frozenset[str]] = {}
+    for group, stage in zip(rule_set.groups, stages, strict=True):
+        parts.append(_group_cases(group, stage, tuple([(name, reads[name]) for name in group.borrowed])))
+        reads |= parts[-1].reads
     cases = [case for part in parts for case in part.cases]
     plan = _packed(tuple(part.needs for part in parts))
     tests = [tuple([cases[index] for index in pack]) for pack in plan]
@@ -116,14 +120,17 @@ _Needs = tuple[int, int, frozenset[str], frozenset[str]]
 
 @dataclass(frozen=True, slots=True)
 class _GroupCases:
+    """The cases of a group, and what lies behind each series that it records: metrics and other recorded series."""
+
     cases: tuple[Case, ...]
     needs: tuple[_Needs, ...]
+    reads: Mapping[str, frozenset[str]]
 
 
 @lru_cache(maxsize=1024)
-def _group_cases(group: Group, stage: _Stage) -> _GroupCases:
-    """The cases of the rules of one group."""
-    reads: dict[str, frozenset[str]] = {}
+def _group_cases(group: Group, stage: _Stage, borrowed: tuple[tuple[str, frozenset[str]], ...]) -> _GroupCases:
+    """The cases of the rules of one group. `borrowed` is what lies behind the series that it reads of other groups."""
+    reads = dict(borrowed)
     siblings: dict[object, list[tuple[Case, frozenset[str]]]] = {}
     for rule in group.rules:
         own = rule.metrics.union(rule.records, *[reads[name] for name in rule.records])
@@ -135,7 +142,7 @@ def _group_cases(group: Group, stage: _Stage) -> _GroupCases:
             siblings.setdefault(key, []).append((case, own))
     found = [_combined(tuple(members)) for members in siblings.values()]
     needs = [(case.steps, case.density, case.feeds, read) for case, read in found]
-    return _GroupCases(tuple(case for case, _ in found), tuple(needs))
+    return _GroupCases(tuple(case for case, _ in found), tuple(needs), reads)
 
 
 def _independent(case: Case, others: list[tuple[Case, frozenset[str]]]) -> bool:
@@ -193,7 +200,9 @@ def step_of(profile: Profile) -> Duration:
     Four steps must pass between the beginning of a spike and the past that it is held against.
     """
     alerts = [alert for alert in profile.alerts.values() if alert.enabled]
-    margins = (margin(alert, profile.window).seconds / 4 for alert in alerts if isinstance(alert.threshold, Factor))
+    margins = (
+        margin(alert, profile.window).seconds / 4 for alert in alerts if isinstance(alert.threshold, Factor | Duration)
+    )
     most = min([_LONGEST_STEP.seconds, *margins])
     shortest = min((alert.for_.seconds for alert in alerts if alert.for_), default=2 * most)
     waits = sum((2 * alert.for_.seconds + alert.keep_firing_for.seconds for alert in alerts), Decimal(0))
@@ -257,13 +266,13 @@ class _Story:
         density = max(_density(stimulus, stage) for stimulus in scenario["given"])
         # After so many steps the condition is what the part of the story makes it.
         settled = stage.steps(scenario.get("within", stage.window)) + _SLACK
-        if not rule.is_alert:
-            return cls(0, settled + 1, 0, density)
-        least = settled + stage.steps(rule.for_) + 1
 
         def steps(key: str) -> int:
-            return stage.steps(scenario[key]) if key in scenario else least
+            return stage.steps(scenario[key]) if key in scenario else 0
 
+        if not rule.is_alert:
+            return cls(steps("calm_for"), max(steps("breach_for"), settled + 1), 0, density)
+        least = settled + stage.steps(rule.for_) + 1
         recovery = settled + stage.steps(rule.keep_firing_for) + _SLACK
         return cls(max(steps("calm_for"), least), max(steps("breach_for"), least), recovery, density)
 
@@ -349,13 +358,15 @@ def _unfolded(given: Iterable[Mapping[str, Any]], rule: Rule) -> Iterator[Mappin
 def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> SampleCheck:
     """That the recorded series has the expected value, give or take what gains were rounded by; or is not there."""
     nothing = expect == "nothing"
-    labels = _labels(rule, {} if nothing else expect, samples)
+    anything = {**dict(rule.labels), **{label: samples[label] for label in rule.result.labels if label in samples}}
+    labels = anything if nothing else _labels(rule, expect, samples)
     series = f"{rule.name}{{{', '.join(equals(label, text) for label, text in sorted(labels.items()))}}}"
+    last = story.calm + story.breach - 1
     if nothing:
-        return SampleCheck(story.breach - 1, series, ())
+        return SampleCheck(last, series, ())
     value = float(expect["value"])
     expr = f"abs({series} - {plain(round(value, 9))}) < bool {plain(max(value, 0.1) * 1e-5)}"
-    return SampleCheck(story.breach - 1, expr, ((labels, 1),))
+    return SampleCheck(last, expr, ((labels, 1),))
 
 
 def _alerting(
@@ -417,8 +428,12 @@ def _series(
     """The input series of one entry of `given`, and the metric that they belong to."""
     kind = next(kind for kind in ("histogram", "counter", "gauge") if kind in stimulus)
     name = stimulus[kind]
-    metric, own, known = _own_labels(stage.release, name, kind)
     given = {label: str(value) for label, value in stimulus.get("labels", {}).items()}
+    if ":" in name:  # a recorded series, fed directly
+        deployment = {label: text for label, text in stage.deployment.items() if label in rule.result.labels}
+        calm, breach = _levels(stimulus)
+        return name, [(labelled(name, {**deployment, **given}), _gauge(calm, breach, story, stage))]
+    metric, own, known = _own_labels(stage.release, name, kind)
     if unknown := sorted(set(given) - set(own) - {"job", "instance", *stage.deployment}):
         raise ValueError(f"{name} has no label {unknown[0]}")
     special = {"msg_type": "DQLSearch"} if name == RATE_LIMITED else {}
@@ -427,8 +442,7 @@ def _series(
     labels |= {**special, **given}
     if "target" in stimulus:
         labels[stage.second] = stimulus["target"]
-    calm = stimulus.get("calm", stimulus.get("breach"))
-    breach = stimulus.get("breach", calm)
+    calm, breach = _levels(stimulus)
     if kind == "gauge":
         return metric, [(labelled(name, labels), _gauge(calm, breach, story, stage))]
     minutes = float(stage.step.seconds) / 60 / story.density
@@ -447,6 +461,12 @@ def _series(
     if any(total is not None for _, total in levels):
         made.append((labelled(f"{name}_sum", labels), _counter([total for _, total in levels], story)))
     return metric, made
+
+
+def _levels(stimulus: Mapping[str, Any]) -> tuple[Any, Any]:
+    """What a series does in the calm and in the breach. A part that is not given is like the other one."""
+    calm = stimulus.get("calm", stimulus.get("breach"))
+    return calm, stimulus.get("breach", calm)
 
 
 def _histogram(

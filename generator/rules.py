@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import jinja2
@@ -64,6 +64,13 @@ class Remark:
 
 
 @dataclass(frozen=True, eq=False)
+class Types:
+    """The types of the series that a group records, by name. Groups that record the same have one such object."""
+
+    of: Mapping[str, Quantity]
+
+
+@dataclass(frozen=True, eq=False)
 class Group:
     """Rules that are evaluated one after the other; each sees what those before it recorded.
 
@@ -76,6 +83,16 @@ class Group:
     interval: Duration
     rules: tuple[Rule, ...]
     remarks: tuple[Remark, ...]
+
+    @cached_property
+    def types(self) -> Types:
+        """The types of what is recorded, for groups that read it."""
+        return _types(tuple({rule.name: rule.recorded for rule in self.rules if not rule.is_alert}.items()))
+
+    @cached_property
+    def borrowed(self) -> tuple[str, ...]:
+        """The series that are read here and recorded in other groups."""
+        return tuple(dict.fromkeys(name for rule in self.rules for name in rule.records if name not in self.types.of))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,15 +143,19 @@ def compile_profile(profile: Profile, library: Library) -> RuleSet | tuple[Findi
         "first": scopes[0],
         "expected": expected(profile, settings[0]),
     }
-    groups = []
+    groups: dict[str, Group] = {}
     for topic, setting in zip(library.topics, settings, strict=True):
-        plan = tuple([(rule, rule.bindings(lists), alerts.get(rule.name)) for rule in topic.rules])
+        plan = tuple([(rule, rule.bindings(lists), alerts.get(rule.alert)) for rule in topic.rules])
         interval = max(profile.evaluation_interval, topic.interval)
+        known = tuple([groups[group].types for group in topic.reads])
         try:
-            groups.append(_group(conventions.group_name(setting.profile, topic.group), interval, setting, plan))
+            name = conventions.group_name(setting.profile, topic.group)
+            groups[topic.group] = _group(name, interval, setting, plan, known)
         except TemplateError as error:
             raise TemplateError(str(error).replace(catalog.THIS_RELEASE, release.name)) from error
-    return RuleSet(profile, release, tuple(groups), placed.scopes, placed.findings, settings[0].deployment, names)
+    return RuleSet(
+        profile, release, tuple(groups.values()), placed.scopes, placed.findings, settings[0].deployment, names
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -143,20 +164,29 @@ def _group(
     interval: Duration,
     setting: Setting,
     plan: tuple[tuple[RuleTemplate, tuple[Bindings, ...], AlertSettings | None], ...],
+    known: tuple[Types, ...],
 ) -> Group:
-    """The rules of one topic: `plan` has each template with its bindings and, for alerts, its settings."""
-    records: dict[str, Quantity] = {}
+    """The rules of one topic: `plan` has each template with its bindings and the settings of its alert.
+
+    `known` are the types of what other groups have recorded.
+    """
+    records: dict[str, Quantity] = {name: quantity for types in known for name, quantity in types.of.items()}
     remarks: dict[Remark, None] = {}
     rules: list[Rule] = []
+    gone: set[str] = set()
     for template, combinations, alert in plan:
-        if alert and not alert.enabled:
-            remarks[Remark(template.name, "", "disabled by the profile")] = None
+        if alert and not alert.enabled and not template.settings_of:
+            remarks[Remark(template.alert, "", "disabled by the profile")] = None
+            continue
+        if template.name in gone:
             continue
         own: Bindings = (("alert", AlertContext(alert, setting.window)),) if alert else ()
         for bindings in combinations:
             body, remark = _rendered(template, setting, bindings + own)
             if remark:
                 remarks[remark] = None
+            if body is None and template.part_of:
+                gone.add(template.part_of)
             if body:
                 rules.append(_checked(body, tuple((name, records.get(name)) for name in body.reads)))
                 _note(records, rules[-1])
@@ -194,8 +224,15 @@ def _rendered(template: RuleTemplate, setting: Setting, bindings: Bindings) -> t
     return body, Remark(_public_name(template, bindings), variant.name, why) if why else None
 
 
+@lru_cache(maxsize=1024)
+def _types(recorded: tuple[tuple[str, Quantity], ...]) -> Types:
+    return Types(dict(recorded))
+
+
 def _public_name(template: RuleTemplate, bindings: Bindings) -> str:
     """What a rule is called in what was built, with what tells it from the others of its template."""
+    if template.part_of:
+        return template.part_of
     parts = [f'{label}="{value["name"]}"' for label, value in bindings if isinstance(value, dict)]
     return (template.metric or template.name) + (f"{{{', '.join(parts)}}}" if parts else "")
 
@@ -218,12 +255,13 @@ def _variant(template: RuleTemplate, setting: Setting, context: Mapping[str, Any
 def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rule:
     """The finished rule. `types` are those of the recorded series that it reads. Raises TemplateError."""
     template, setting, parts = body.template, body.setting, body.parts
-    alert: AlertContext | None = body.bindings.get("alert")
+    alert: AlertContext | None = body.bindings["alert"] if template.is_alert else None
     labels = {label: text for label, text in parts.get("labels", {}).items() if text}
     labels[conventions.PROFILE] = setting.profile
     if alert:
         name = template.name
-        labels |= {conventions.SEVERITY: alert.settings.severity, conventions.TIER: template.tier}
+        labels[conventions.SEVERITY] = alert.settings.severity
+        labels |= {conventions.CAUSE: template.cause} if template.cause else {conventions.TIER: template.tier}
         labels |= dict(alert.settings.labels)
     else:
         name = setting.series_of(template, parts["operation"], body.bindings.get("scope"))

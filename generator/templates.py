@@ -66,7 +66,11 @@ class Variant:
 
 @dataclass(frozen=True, eq=False)
 class RuleTemplate:
-    """One entry of a template file; yields a rule for every combination of what it is `for_each`."""
+    """One entry of a template file; yields a rule for every combination of what it is `for_each`.
+
+    A record can use the settings of an alert, which `settings_of` names. `part_of` names one that the record is there
+    for alone: where one of the two is left out, so is the other.
+    """
 
     file: str
     line: int
@@ -81,8 +85,16 @@ class RuleTemplate:
     windowless: bool = False
     unit: str = ""
     tier: str = ""
+    cause: str = ""
+    settings_of: str = ""
+    part_of: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     fires_without_data: bool = False
+
+    @property
+    def alert(self) -> str:
+        """The alert whose settings the entry uses; empty where it uses none."""
+        return self.name if self.is_alert else self.part_of or self.settings_of
 
     def error(self, problem: object) -> TemplateError:
         return TemplateError(f"{self.file}:{self.line}: {self.name}: {problem}")
@@ -118,13 +130,14 @@ class RuleTemplate:
 class Topic:
     """One template file: the rules of one group, which is evaluated at least `interval` apart, if that is not 0.
 
-    `metrics` are all that its rules may read.
+    `metrics` are all that its rules may read, `reads` the groups before it whose series they may read.
     """
 
     file: str
     group: str
     order: int
     interval: Duration
+    reads: tuple[str, ...]
     metrics: frozenset[str]
     rules: tuple[RuleTemplate, ...]
 
@@ -176,7 +189,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 _KEYS = {
     "record", "alert", "says", "for_each", "level", "metric", "operation", "windowless", "unit", "labels", "requires",
-    "expr", "scenarios", "variants", "tier", "settings", "when", "reason", "summary", "description", "name",
+    "expr", "scenarios", "variants", "tier", "cause", "settings",
+    "settings_of", "part_of", "when", "reason", "summary", "description", "name",
     "fires_without_data", _LINE,
 }  # fmt: skip
 _BODY = ("expr", "labels", "operation", "summary", "description", "scenarios")
@@ -193,7 +207,15 @@ def _topic(file: str, text: str) -> Topic:
         conventions.group_name("profile", data["group"])
         rules = tuple(_rule(file, rule) for rule in data["rules"])
         interval = Duration.parse(data.get("interval", "0s"))
-        return Topic(file, data["group"], data["order"], interval, frozenset(data["metrics"]), rules)
+        return Topic(
+            file,
+            data["group"],
+            data["order"],
+            interval,
+            tuple(data.get("reads", ())),
+            frozenset(data["metrics"]),
+            rules,
+        )
     except (KeyError, ValueError) as error:
         raise TemplateError(f"{file}: {error}") from error
 
@@ -223,6 +245,9 @@ def _rule(file: str, data: dict[str, Any]) -> RuleTemplate:
         windowless=data.get("windowless", False),
         unit=data.get("unit", ""),
         tier=data.get("tier", ""),
+        cause=data.get("cause", ""),
+        settings_of=data.get("settings_of", ""),
+        part_of=data.get("part_of", ""),
         settings=_without_lines(data.get("settings", {})),
         fires_without_data=data.get("fires_without_data", False),
     )

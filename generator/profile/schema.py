@@ -69,12 +69,16 @@ _SETTINGS = {
     "keep_firing_for": ("duration", "How long the alert keeps firing after the condition ended."),
     "quantile": ("quantile", "Share of the requests that must be faster than the threshold."),
     "min_request_rate": ("rate", "The alert stays silent below this rate of requests."),
+    "least": ("amount", "The number from which on the condition holds."),
+    "min_time": ("duration", "The alert stays silent while the mean time that it is about is no longer."),
 }
 
 
 def threshold_kind(default: object) -> str:
     """The kind of quantity (a name under `$defs`) that a default written in a template stands for."""
     text = str(default)
+    if re.fullmatch(r"[0-9]+(?:ms|[smhd])", text):
+        return "duration"
     return "rate" if "/" in text else "share" if "%" in text else "factor" if text.endswith("x") else "count"
 
 
