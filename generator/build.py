@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from generator import catalog, conventions, fleet, promtests, source, targets, templates
+from generator import catalog, conventions, fleet, promtests, runbooks, source, targets, templates
 from generator.findings import Finding
 from generator.manifest import manifest
 from generator.profile import Loader, Profile
@@ -39,7 +39,9 @@ def _more_mistakes(profiles: Iterable[Profile]) -> Iterator[Finding]:
 def schema() -> Schema:
     """The JSON Schema of profiles, with the settings of every alert. Treat it as read-only."""
     alerts = templates.load().alerts.values()
-    return compose({alert.name: (alert.says, alert.settings) for alert in alerts})
+    return compose(
+        {alert.name: (alert.says, alert.settings) for alert in alerts}, {alert.name: alert.evidence for alert in alerts}
+    )
 
 
 def loader() -> Loader:
@@ -110,5 +112,8 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     rules = header + rule_set.names.put_back(targets.rules_yaml(rule_set))
     tests = header + rule_set.names.put_back(targets.tests_yaml(suite, f"../rules/{rules_file.name}"))
     files = {rules_file: rules.encode(), tests_file: tests.encode()}
+    head = runbooks.header(profile)
+    for alert, page in runbooks.pages(rule_set):
+        files[conventions.runbook_file(profile.name, alert)] = (head + rule_set.names.put_back(page)).encode()
     files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files).encode()
     return Built(profile, rule_set, files)

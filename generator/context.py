@@ -457,12 +457,16 @@ class AlertContext:
     @property
     def over_ratio(self) -> float:
         """A share just above the threshold."""
-        return float(min(self.threshold_ratio * Decimal("1.02"), (self.threshold_ratio + 1) / 2))
+        return float(self.threshold_ratio + self._little)
 
     @property
     def under_ratio(self) -> float:
         """A share just below the threshold."""
-        return float(self.threshold_ratio * Decimal("0.98"))
+        return float(self.threshold_ratio - self._little)
+
+    @property
+    def _little(self) -> Decimal:
+        return Decimal("0.05") * min(self.threshold_ratio, 1 - self.threshold_ratio)
 
     @property
     def threshold_times(self) -> float:

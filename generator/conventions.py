@@ -88,6 +88,11 @@ def tests_file(profile: str) -> PurePosixPath:
     return PurePosixPath(profile, "tests", f"{profile}.tests.yaml")
 
 
+def runbook_file(profile: str, alert: str) -> PurePosixPath:
+    """Where the runbook of an alert lies in the output."""
+    return PurePosixPath(profile, "runbooks", f"{alert}.md")
+
+
 def manifest_file(profile: str) -> PurePosixPath:
     """Where the manifest of a profile lies in the output."""
     return PurePosixPath(profile, MANIFEST)

@@ -26,6 +26,18 @@ from generator.units import Duration
 Texts = tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """What somebody whom an alert wakes has to know: what it means, where to look next, how to mend it.
+
+    Each place to look at is a question, with a query that answers it or an empty one.
+    """
+
+    means: str
+    look: tuple[tuple[str, str], ...]
+    fix: tuple[str, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class Rule:
     """One recording or alerting rule, ready to be written for any platform.
@@ -44,6 +56,7 @@ class Rule:
     for_: Duration
     keep_firing_for: Duration
     condition: str
+    runbook: Runbook | None
     template: RuleTemplate
     variant: str
     bindings: Mapping[str, Any]
@@ -195,7 +208,7 @@ def _group(
 
 @dataclass(frozen=True, eq=False)
 class _Body:
-    """A rendered rule that is not checked yet. `reads` are the recorded series that its expression names."""
+    """A rendered rule that is not checked yet. `reads` are the recorded series that it names."""
 
     setting: Setting
     template: RuleTemplate
@@ -219,7 +232,8 @@ def _rendered(template: RuleTemplate, setting: Setting, bindings: Bindings) -> t
     except (jinja2.TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         raise template.error(error) from error
     expr = _tidy(str(parts["expr"]))
-    reads = tuple(dict.fromkeys(conventions.RECORDED.findall(expr)))
+    queries = [str(each.get("query", "")) for each in parts.get("runbook", {}).get("look", ())]
+    reads = tuple(dict.fromkeys(name for text in (expr, *queries) for name in conventions.RECORDED.findall(text)))
     body = _Body(setting, template, variant, dict(bindings), parts, expr, reads)
     return body, Remark(_public_name(template, bindings), variant.name, why) if why else None
 
@@ -269,7 +283,12 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
     known = {record: quantity for record, quantity in types if quantity is not None}
     try:
         selected_by = frozenset(label for label, _ in setting.deployment)
-        checked = _checker(setting.milvus.release, setting.target_labels, selected_by).check(body.expr, known)
+        checker = _checker(setting.milvus.release, setting.target_labels, selected_by)
+        checked = checker.check(body.expr, known)
+        runbook = _runbook(parts["runbook"]) if "runbook" in parts else None
+        for _, query in runbook.look if runbook else ():
+            if query and (wrong := checker.check(query, known).violations):
+                raise template.error(f"runbook: {'; '.join(wrong)}\n{query}")
     except Unlisted as error:
         raise template.error(error) from error
     result = checked.quantity
@@ -285,6 +304,7 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
         for_=alert.settings.for_ if alert else _AT_ONCE,
         keep_firing_for=alert.settings.keep_firing_for if alert else _AT_ONCE,
         condition=_line(parts["condition"]),
+        runbook=runbook,
         template=template,
         variant=body.variant.name,
         bindings={**body.bindings, "milvus": setting.milvus},
@@ -314,6 +334,11 @@ def _contradictions(
     for label in dict.fromkeys(re.findall(r"\$labels\.(\w+)", own)):
         if label not in result.labels | labels.keys():
             yield f"names the label {label} in an annotation, where Prometheus would leave a gap"
+
+
+def _runbook(parts: Mapping[str, Any]) -> Runbook:
+    look = tuple([(_line(each["ask"]), _line(each.get("query", ""))) for each in parts["look"]])
+    return Runbook(_line(parts["means"]), look, tuple(map(_line, parts["fix"])))
 
 
 def _annotations(body: _Body, alert: AlertContext) -> Texts:

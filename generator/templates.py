@@ -61,7 +61,7 @@ class Variant:
     requires: Leaves
     when: str
     reason: Leaves
-    body: Leaves  # expr, labels, operation, summary, description, condition, scenarios
+    body: Leaves  # expr, labels, operation, summary, description, runbook, condition, scenarios
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +89,7 @@ class RuleTemplate:
     settings_of: str = ""
     part_of: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    evidence: str = ""
     fires_without_data: bool = False
 
     @property
@@ -189,11 +190,11 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 
 _KEYS = {
     "record", "alert", "says", "for_each", "level", "metric", "operation", "windowless", "unit", "labels", "requires",
-    "expr", "scenarios", "variants", "tier", "cause", "settings",
-    "settings_of", "part_of", "when", "reason", "summary", "description", "name",
+    "expr", "scenarios", "variants", "tier", "cause", "settings", "evidence",
+    "settings_of", "part_of", "when", "reason", "summary", "description", "runbook", "name",
     "fires_without_data", _LINE,
 }  # fmt: skip
-_BODY = ("expr", "labels", "operation", "summary", "description", "scenarios")
+_BODY = ("expr", "labels", "operation", "summary", "description", "runbook", "scenarios")
 
 
 def _topic(file: str, text: str) -> Topic:
@@ -249,6 +250,7 @@ def _rule(file: str, data: dict[str, Any]) -> RuleTemplate:
         settings_of=data.get("settings_of", ""),
         part_of=data.get("part_of", ""),
         settings=_without_lines(data.get("settings", {})),
+        evidence=data.get("evidence", ""),
         fires_without_data=data.get("fires_without_data", False),
     )
 

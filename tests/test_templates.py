@@ -66,7 +66,13 @@ def test_every_setting_of_an_alert_is_one_that_the_schema_knows() -> None:
         }
         assert {"severity", "for", "keep_firing_for"} <= set(alert.settings)
         if "threshold" in alert.settings:
-            assert schema.threshold_kind(alert.settings["threshold"]) in ("share", "factor", "rate", "count", "duration")
+            assert schema.threshold_kind(alert.settings["threshold"]) in (
+                "share",
+                "factor",
+                "rate",
+                "count",
+                "duration",
+            )
 
 
 def topic(rule: str) -> str:

@@ -27,11 +27,11 @@ _UNITS = {
 _NEAR_DURATION = re.compile(r"\s*\+?([0-9]{1,9}(?:[.,][0-9]{1,6})?)\s*([A-Za-z]+)\.?\s*")
 
 
-def compose(alerts: Mapping[str, tuple[str, Mapping[str, object]]]) -> Schema:
+def compose(alerts: Mapping[str, tuple[str, Mapping[str, object]]], evidence: Mapping[str, str]) -> Schema:
     """The whole schema: the fixed part, with the settings of every alert filled in.
 
     `alerts` maps the name of each alert to what it says and to its settings with their defaults, as its
-    template has them.
+    template has them; `evidence` says of some what their defaults rest on.
     """
     schema: Schema = json.loads((resources.files(__package__) / "schema.json").read_text("utf-8"))
     properties = schema["properties"]
@@ -55,6 +55,7 @@ def compose(alerts: Mapping[str, tuple[str, Mapping[str, object]]]) -> Schema:
                 },
             },
             "x-write": "write settings of the alert, such as {severity: warning}",
+            **({"x-evidence": evidence[name]} if evidence[name] else {}),
         }
         for name, (says, settings) in alerts.items()
     }
