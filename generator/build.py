@@ -106,12 +106,13 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     rule_set = compile_rules(profile)
     if isinstance(rule_set, tuple):
         return rule_set
-    rules_file, tests_file = conventions.rules_file(profile.name), conventions.tests_file(profile.name)
-    suite = promtests.suite(rule_set)
+    rules_file = conventions.rules_file(profile.name)
     header = targets.header(profile)
     rules = header + rule_set.names.put_back(targets.rules_yaml(rule_set))
-    tests = header + rule_set.names.put_back(targets.tests_yaml(suite, f"../rules/{rules_file.name}"))
-    files = {rules_file: rules.encode(), tests_file: tests.encode()}
+    files = {rules_file: rules.encode()}
+    for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
+        tests = rule_set.names.put_back(targets.tests_yaml(suite, f"../rules/{rules_file.name}"))
+        files[path] = (header + tests).encode()
     head = runbooks.header(profile)
     for alert, page in runbooks.pages(rule_set):
         files[conventions.runbook_file(profile.name, alert)] = (head + rule_set.names.put_back(page)).encode()

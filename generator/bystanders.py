@@ -7,7 +7,7 @@ says something else than it should.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from generator import conventions
 from generator.catalog import View, exposed
@@ -18,30 +18,42 @@ Labels = Mapping[str, str]
 # How the values begin that no matcher asks for.
 OTHER = "not-"
 
-_SELECTOR = re.compile(r'([a-zA-Z_][\w:]*)\{((?:[^{}"]|"(?:[^"\\]|\\.)*")*)\}')
+_SELECTOR = re.compile(r'([a-zA-Z_][\w:]*)\{((?:[^{}"]|"(?:[^"\\]|\\.)*")*)\}( <)?')
 _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"((?:[^"\\]|\\.)*)"')
 # More than any rule expects; what counts or compares differs whatever a bystander adds to it.
 _MUCH = 1_000_000
+# A quantile needs two buckets.
+_BOUNDS = ({"le": "1"}, {"le": "+Inf"})
 
 
-def bystanders(expr: str, samples: Labels, release: View, steps: int) -> dict[str, str]:
+def bystanders(expr: str, samples: Iterable[Labels], release: View, steps: int, *, raw: bool = True) -> dict[str, str]:
     """Names with labels, and values in promtool's notation, for as many steps.
 
-    `samples` are labels of a series that the rule does read. Matchers that keep something out (`!=`, `!~`) are left
-    to the scenarios: what they keep out is often what another selector of the rule reads.
+    `samples` are labels of series that the rule does read. Only recorded series get bystanders unless `raw`. Matchers
+    that keep something out (`!=`, `!~`) are left to the scenarios: what they keep out is often what another selector of
+    the rule reads.
     """
+    first, *others = samples
     found: dict[str, str] = {}
-    for name, inside in dict.fromkeys(_SELECTOR.findall(expr)):
+    for name, inside, below in dict.fromkeys(_SELECTOR.findall(expr)):
+        is_recorded = ":" in name
         matchers = [(label, op, _first(text, op)) for label, op, text in _MATCHER.findall(inside)]
-        base = {
-            label: samples.get(label, text) for label, text in _labels(name, expr, release) if samples.get(label, text)
-        }
-        base |= {label: text for label, op, text in matchers if op in ("=", "=~")}
-        values = f"0+{_MUCH}x{steps - 1}" if _is_counter(name, release) else f"{_value(name)}x{steps - 1}"
-        for label, op, text in matchers:
-            if op in ("=", "=~") and _keeps_away(name, label):
-                found[labelled(name, {**base, label: f"{OTHER}{text}"})] = values
+        read = {label: text for label, op, text in matchers if op in ("=", "=~")}
+        value = 0 if below else _value(name)
+        values = f"0+{_MUCH}x{steps - 1}" if _is_counter(name, release) else constant(str(value), steps)
+        for sample in (first, *others) if is_recorded else (first,) if raw else ():
+            base = {label: text for label, other in _labels(name, expr, release) if (text := sample.get(label, other))}
+            for label, text in read.items():
+                if not _keeps_away(name, label):
+                    continue
+                for bound in _BOUNDS if "histogram_quantile" in expr else ({},):
+                    found[labelled(name, {**base, **read, **bound, label: f"{OTHER}{text}"})] = values
     return found
+
+
+def constant(value: str, samples: int) -> str:
+    """Promtool's notation for so many samples of one value. To YAML, `0x7` would be a hexadecimal number."""
+    return f"{value}x{samples - 1}" if value != "0" else f"0+0x{samples - 1}"
 
 
 def _keeps_away(name: str, label: str) -> bool:

@@ -22,6 +22,7 @@ from generator.findings import EnvironmentProblem, Finding, Format, InputError, 
 if TYPE_CHECKING:
     from generator.build import Built
     from generator.output import Tree
+    from generator.proof import Suite
 
 # Exit codes: 0 fine, 1 findings, 2 the input is wrong, 3 the environment is.
 _FINDINGS, _INPUT, _ENVIRONMENT = 1, 2, 3
@@ -273,7 +274,9 @@ def test(paths: tuple[Path, ...], jobs: int | None, mutate: bool, form: Format) 
     if form == "text":
         click.echo(f"{tests} tests in {len(files)} files: {'all passed' if not findings else 'FAILED'}")
     if mutate and not findings:
-        findings = [each for file in files for each in _survivors(tool, file, jobs, form)]
+        from generator import proof
+
+        findings = [each for suite in proof.load(files) for each in _survivors(tool, suite, jobs, form)]
     if form == "json":
         click.echo(render(findings, form, promtool=version, tests=tests))
     elif form == "github" and findings:
@@ -281,26 +284,28 @@ def test(paths: tuple[Path, ...], jobs: int | None, mutate: bool, form: Format) 
     return _FINDINGS if findings else 0
 
 
-def _survivors(tool: str, file: Path, jobs: int | None, form: Format) -> Iterator[Finding]:
-    """A finding for each change of a rule that its tests do not notice."""
+def _survivors(tool: str, suite: Suite, jobs: int | None, form: Format) -> Iterator[Finding]:
+    """A finding for each change of a rule that its tests do not notice, though one could."""
     from generator import proof
 
     start = time.monotonic()
-    suite = proof.load(file)
     verdicts = [each for of_rule in _progress(proof.prove(tool, suite, jobs), len(suite.rules)) for each in of_rule]
-    lost = [each for each in verdicts if not each.killed]
+    killed = [each for each in verdicts if each.killed]
+    same = [each for each in verdicts if each.equivalent and not each.killed]
+    lost = [each for each in verdicts if not each.equivalent and not each.killed]
     if form == "text":
-        share = 100 * (len(verdicts) - len(lost)) / max(len(verdicts), 1)
-        seconds = time.monotonic() - start
+        share = 100 * len(killed) / max(len(killed) + len(lost), 1)
         click.echo(
-            f"{file}: {len(verdicts) - len(lost)} of {len(verdicts)} mutants killed, {share:.1f}% ({seconds:.0f} s)"
+            f"{suite.file}: {len(killed)} of {len(killed) + len(lost)} mutants killed, {share:.1f}%, and {len(same)} "
+            f"that say the same as their rule ({time.monotonic() - start:.0f} s)"
         )
-    for each in lost:
-        if form == "text":
+        for each in same:
+            click.echo(f"  the same: {each.rule}: {each.what}: {each.equivalent}")
+        for each in lost:
             click.echo(f"  survives: {each.rule}: {each.what}")
-        yield Finding(
-            "error", str(file), 0, 0, each.rule, f"a mutant survives: {each.what}", "strengthen its scenarios"
-        )
+    for each in lost:
+        wrong = f"a mutant survives: {each.what}"
+        yield Finding("error", str(suite.file), 0, 0, each.rule, wrong, "strengthen its scenarios")
 
 
 @main.command()

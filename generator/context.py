@@ -124,6 +124,26 @@ class Setting:
     runbook_base_url: str
     dashboard_url: str
 
+    @property
+    def other_functions(self) -> tuple[dict[str, str], ...]:
+        """The labels of requests of another kind than searches, for tests; none where only searches are watched."""
+        return tuple({"function_name": name} for name in self.functions if name != "Search")[:1]
+
+    @property
+    def limited_queries(self) -> tuple[dict[str, str], ...]:
+        """The labels of queries at the rate limiter, for tests."""
+        return ({"msg_type": "DQLQuery"},)
+
+    @property
+    def queries(self) -> tuple[dict[str, str], ...]:
+        """The labels of queries, for tests; none where they are not watched."""
+        return tuple({"function_name": name} for name in self.functions if name == "Query")
+
+    @property
+    def hybrid_searches(self) -> tuple[dict[str, str], ...]:
+        """The labels of hybrid searches, for tests; none where they are not watched."""
+        return tuple({"function_name": name} for name in self.functions if name == "HybridSearch")
+
     @cached_property
     def context(self) -> dict[str, Any]:
         """The variables and functions of the templates. Treat it as read-only."""
@@ -255,6 +275,7 @@ class ScopeView:
     healthy_milliseconds: float
     tiers: tuple[Tier, ...]
     reference: Point
+    lowest: Point
 
     @classmethod
     def of(cls, placed: PlacedScope, names: Names) -> ScopeView:
@@ -266,6 +287,7 @@ class ScopeView:
             float(placed.healthy.threshold.milliseconds),
             placed.tiers,
             placed.reference,
+            placed.lowest,
         )
 
 
@@ -433,10 +455,13 @@ class AlertContext:
         return self.settings.threshold
 
     @property
-    def too_seldom(self) -> float:
-        """So many changes, or one more, are not yet enough."""
+    def between_changes(self) -> Duration:
+        """How much later there are too few changes in an hour, after as many as the threshold, and one at the end.
+
+        They lie an hour apart for a threshold of 1; at each end one sample may count or not.
+        """
         assert isinstance(self.threshold, int)
-        return max(self.threshold - 2, 0.5)
+        return Duration(_HOUR.milliseconds / self.threshold + 2 * _HOUR.milliseconds / (self.threshold + 1) ** 2)
 
     @property
     def threshold_ratio(self) -> Decimal:
@@ -511,6 +536,16 @@ class AlertContext:
         return float((self.threshold.times * Decimal("1.05")).quantize(Decimal("0.01"), ROUND_UP))
 
     @property
+    def fits_in_an_hour(self) -> bool:
+        """Whether a spike is over before the hour of the past that it is held against has passed."""
+        return self.window.milliseconds + self.settings.for_.milliseconds <= _HOUR.milliseconds * 2 / 3
+
+    @property
+    def past_of_45m(self) -> Duration:
+        """A calm, for tests, of which the past that a spike is held against has 45 minutes when the spike is over."""
+        return Duration(margin(self.settings, self.window).milliseconds + _HOUR.milliseconds * 3 / 4)
+
+    @property
     def norm(self) -> Duration:
         """How much of the past is taken for normal: far longer than what must hold before the alert fires."""
         return max(_NORM, self.settings.for_.times(6))
@@ -521,6 +556,31 @@ class AlertContext:
         return max(_MEMORY, self.settings.for_.times(2))
 
     @property
+    def long_step(self) -> Duration:
+        """The steps, for tests, of what lasts for a day: both parts of the norm have several."""
+        return _part(self.norm, 1, 48)
+
+    @property
+    def just_normal(self) -> Duration:
+        """Just more than half of the norm, for tests: by more than a step, and by less than a tenth."""
+        return _part(self.norm, 13, 24)
+
+    @property
+    def hardly_normal(self) -> Duration:
+        """Just less than half of the norm, for tests."""
+        return _part(self.norm, 23, 48)
+
+    @property
+    def most_of_memory(self) -> Duration:
+        return _part(self.memory, 4, 5)
+
+    @property
+    def beyond_memory(self) -> Duration:
+        """Longer than the memory by what must hold before the alert fires, and what keeps it firing afterwards."""
+        more = self.settings.for_.milliseconds + self.settings.keep_firing_for.milliseconds
+        return Duration(_part(self.memory, 6, 5).milliseconds + more)
+
+    @property
     def norm_in_words(self) -> str:
         return "six hours" if self.norm == _NORM else str(self.norm)
 
@@ -529,12 +589,23 @@ class AlertContext:
         return "day" if self.memory == _MEMORY else str(self.memory)
 
     @property
+    def twice(self) -> float:
+        """A factor that is far above the threshold, with as many digits as annotations have."""
+        assert isinstance(self.threshold, Factor)
+        return float((self.threshold.times * 2).quantize(Decimal("0.01"), ROUND_UP))
+
+    @property
     def past(self) -> Duration:
         """A past, for tests, that outweighs a breach in what is taken for normal."""
         return Duration(_PAST.milliseconds + 2 * self.settings.for_.milliseconds)
 
 
-_NORM, _MEMORY, _PAST, _MARGIN = map(Duration.parse, ("6h", "1d", "2h", "5m"))
+_NORM, _MEMORY, _PAST, _MARGIN, _HOUR = map(Duration.parse, ("6h", "1d", "2h", "5m", "1h"))
+
+
+def _part(whole: Duration, parts: int, of: int) -> Duration:
+    """So many parts of a duration, in whole seconds."""
+    return Duration(whole.milliseconds * parts // of // 1000 * 1000)
 
 
 def margin(alert: AlertSettings, window: Duration) -> Duration:

@@ -83,9 +83,10 @@ def rules_file(profile: str) -> PurePosixPath:
     return PurePosixPath(profile, "rules", f"{profile}.rules.yaml")
 
 
-def tests_file(profile: str) -> PurePosixPath:
-    """Where the tests of a profile lie in the output."""
-    return PurePosixPath(profile, "tests", f"{profile}.tests.yaml")
+def tests_files(profile: str) -> tuple[PurePosixPath, PurePosixPath]:
+    """Where the tests of a profile lie in the output: the usual ones, and those of what lasts for days."""
+    directory = PurePosixPath(profile, "tests")
+    return directory / f"{profile}.tests.yaml", directory / f"{profile}.long.tests.yaml"
 
 
 def runbook_file(profile: str, alert: str) -> PurePosixPath:

@@ -21,7 +21,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from generator.buckets import Point, spellings
-from generator.bystanders import OTHER, bystanders
+from generator.bystanders import OTHER, bystanders, constant
 from generator.catalog import View
 from generator.context import RATE_LIMITED, margin
 from generator.profile import Profile, Selector
@@ -40,6 +40,8 @@ _STEPS = 100
 
 # Samples that a window must hold for a rate to be as if measured without gaps.
 _IN_WINDOW = 3
+# Samples that a window must hold for something to have happened in it, but not in its second half.
+_IN_HALVES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,20 @@ class Suite:
     tests: tuple[tuple[Case, ...], ...]
 
 
-def suite(rule_set: RuleSet) -> Suite:
-    """Every scenario of every rule as test cases. Raises TemplateError when a scenario makes no sense."""
+def suites(rule_set: RuleSet) -> tuple[Suite, ...]:
+    """Every scenario of every rule as test cases; those that last for days in a suite of their own, with longer steps.
+
+    Raises TemplateError when a scenario makes no sense.
+    """
     profile = rule_set.profile
-    setting = step_of(profile), profile.window, rule_set.selector, profile.identity, profile.operations[0]
+    usual = _suite(rule_set, step_of(profile), is_long=False)
+    steps = [step for group in rule_set.groups if (step := _long_step(group))]
+    return (usual, _suite(rule_set, min(steps), is_long=True)) if steps else (usual,)
+
+
+def _suite(rule_set: RuleSet, step: Duration, *, is_long: bool) -> Suite:
+    profile = rule_set.profile
+    setting = step, is_long, profile.window, rule_set.selector, profile.identity, profile.operations[0]
     stages = [_stage(group.release, *setting) for group in rule_set.groups]
     parts: list[_GroupCases] = []
     reads: dict[str, frozenset[str]] = {}
@@ -110,8 +122,16 @@ def suite(rule_set: RuleSet) -> Suite:
     cases = [case for part in parts for case in part.cases]
     plan = _packed(tuple(part.needs for part in parts))
     tests = [tuple([cases[index] for index in pack]) for pack in plan]
-    names = tuple(group.name for group in rule_set.groups if group.rules)
-    return Suite(profile, stages[0].step, names, (*tests, (_without_data(rule_set.rules, stages[0]),)))
+    if not is_long:
+        tests.append((_without_data(rule_set.rules, stages[0]),))
+    return Suite(profile, step, tuple(group.name for group in rule_set.groups if group.rules), tuple(tests))
+
+
+@lru_cache(maxsize=1024)
+def _long_step(group: Group) -> Duration | None:
+    """The steps in which the group's longest scenarios are played; None where it has none that say so."""
+    steps = [scenario["step"] for rule in group.rules for scenario in rule.scenarios if "step" in scenario]
+    return min(map(Duration.parse, steps), default=None)
 
 
 # Of one case: how many steps it lasts, its density, the metrics that it feeds, the metrics that its rule reads.
@@ -133,7 +153,7 @@ def _group_cases(group: Group, stage: _Stage, borrowed: tuple[tuple[str, frozens
     reads = dict(borrowed)
     siblings: dict[object, list[tuple[Case, frozenset[str]]]] = {}
     for rule in group.rules:
-        own = rule.metrics.union(rule.records, *[reads[name] for name in rule.records])
+        own = rule.metrics.union((rule.name,), rule.records, *[reads[name] for name in rule.records])
         reads[rule.name] = reads.get(rule.name, own) | own
         for number, case in enumerate(_cases(rule, stage)):
             key: tuple[object, ...] = rule.template, number, case.moments
@@ -218,11 +238,13 @@ _LONGEST_STEP = Duration.parse("30m")
 class _Stage:
     """What the scenarios of a profile are played on: `deployment` are the labels of its targets.
 
-    `second` is a label in which two targets of one deployment differ.
+    `is_long` says which scenarios: those that tell their step, or the others. `second` is a label in which two targets
+    of one deployment differ.
     """
 
     release: View
     step: Duration
+    is_long: bool
     window: Duration
     deployment: Labels
     samples: Labels
@@ -240,7 +262,13 @@ class _Stage:
 
 @lru_cache(maxsize=256)
 def _stage(
-    release: View, step: Duration, window: Duration, selector: Selector, identity: tuple[str, ...], operation: str
+    release: View,
+    step: Duration,
+    is_long: bool,
+    window: Duration,
+    selector: Selector,
+    identity: tuple[str, ...],
+    operation: str,
 ) -> _Stage:
     names = {label: values[0] for label, values in selector}
     deployment = {**{label: f"some-{label.replace('_', '-')}" for label in identity}, **names}
@@ -249,17 +277,22 @@ def _stage(
         "query_type": operation, "msg_type": operation, "function_name": "Search", **deployment,
     }  # fmt: skip
     second = next(label for label in ("instance", "pod", "_".join(deployment)) if label not in deployment)
-    return _Stage(release, step, window, deployment, samples, second)
+    return _Stage(release, step, is_long, window, deployment, samples, second)
 
 
 @dataclass(frozen=True, slots=True)
 class _Story:
-    """How many steps each part of a scenario lasts, and how many samples there are in a step."""
+    """How many steps each part of a scenario lasts, and how many samples there are in a step.
 
+    At the end of the recovery everything stands `still` for so many samples.
+    """
+
+    before: int
     calm: int
     breach: int
     recovery: int
     density: int
+    still: int = 0
 
     @classmethod
     def of(cls, rule: Rule, scenario: Mapping[str, Any], stage: _Stage) -> _Story:
@@ -271,26 +304,44 @@ class _Story:
             return stage.steps(scenario[key]) if key in scenario else 0
 
         if not rule.is_alert:
-            return cls(steps("calm_for"), max(steps("breach_for"), settled + 1), 0, density)
+            return cls(0, steps("calm_for"), max(steps("breach_for"), settled + 1), 0, density)
         least = settled + stage.steps(rule.for_) + 1
         recovery = settled + stage.steps(rule.keep_firing_for) + _SLACK
-        return cls(max(steps("calm_for"), least), max(steps("breach_for"), least), recovery, density)
+        return cls(
+            steps("before_for"), max(steps("calm_for"), least), max(steps("breach_for"), least), recovery, density
+        )
+
+    def and_still(self, stage: _Stage) -> _Story:
+        """The story with an end at which nothing has happened in half of the window, but something in the other."""
+        density = max(self.density, stage.density(stage.window, _IN_HALVES))
+        in_window = stage.window.milliseconds * density / stage.step.milliseconds
+        still = math.ceil(in_window / 2)
+        return replace(self, recovery=math.ceil(still / density), density=density, still=still)
+
+    @property
+    def steps(self) -> int:
+        return self.before + self.calm + self.breach + self.recovery
+
+    @property
+    def parts(self) -> tuple[tuple[int, str], ...]:
+        """The parts one after the other: how many samples each has, and what it is."""
+        if self.still:
+            moving = (self.steps - 1) * self.density - self.still + 1
+            return (moving, "breach"), (self.steps * self.density - moving, "still")
+        every = (self.before, "before"), (self.calm, "calm"), (self.breach, "breach"), (self.recovery, "calm")
+        return tuple((steps * self.density, part) for steps, part in every if steps)
 
 
 def _density(stimulus: Mapping[str, Any], stage: _Stage) -> int:
     """How many samples in a step the series of an entry of `given` needs."""
     if "gauge" not in stimulus:
         return stage.density(stage.window, _IN_WINDOW)
-    changes = float(_changes(stimulus) or 0)
-    return stage.density(_HOUR, math.ceil((changes + 1) ** 2)) if changes else 1
+    breach = stimulus.get("breach")
+    changes = breach.get("changes", breach.get("times")) if isinstance(breach, dict) else None
+    return 1 if changes is None else stage.density(_HOUR, math.ceil((float(changes) + 1) ** 2))
 
 
 _HOUR = Duration.parse("1h")
-
-
-def _changes(stimulus: Mapping[str, Any]) -> Any:
-    breach = stimulus.get("breach")
-    return breach.get("changes") if isinstance(breach, dict) else None
 
 
 @lru_cache(maxsize=4096)
@@ -299,37 +350,54 @@ def _cases(rule: Rule, stage: _Stage) -> tuple[Case, ...]:
     samples = {**stage.samples}
     for bound in rule.bindings.values():
         samples |= getattr(bound, "sample", {})
-    cases = []
+    cases: list[Case] = []
     for scenario in rule.scenarios:
         try:
+            if ("step" in scenario) != stage.is_long:
+                continue
             if "when" in scenario and not lookup(scenario["when"], rule.bindings):
                 continue
             spellings = (0, 1) if scenario.get("spellings") == "both" else (None,)
-            cases += [_case(rule, scenario, stage, samples, spelling) for spelling in spellings]
-            if len(cases) == len(spellings):
-                cases[0] = _beside_others(cases[0], rule, stage, samples)
+            first = not cases and not stage.is_long
+            cases += [_case(rule, scenario, stage, samples, spelling, first=first) for spelling in spellings]
+            if first or (rule.is_alert and scenario["expect"] == "silent"):
+                at = -len(spellings)
+                cases[at] = _beside_others(cases[at], rule, scenario, stage, samples, first=first)
         except (LookupError, ValueError, AttributeError, TypeError, ZeroDivisionError) as error:
             raise rule.template.error(f"scenario `{scenario.get('name')}`: {error!r}") from error
     return tuple(cases)
 
 
-def _beside_others(case: Case, rule: Rule, stage: _Stage, samples: Labels) -> Case:
-    """The case with series beside its own that the rule must not read, and nothing of which may show in the result."""
-    others = bystanders(rule.expr, {**samples, **stage.deployment}, stage.release, case.steps * case.density)
+def _beside_others(
+    case: Case, rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Labels, *, first: bool
+) -> Case:
+    """The case with series beside its own that the rule must not read, and nothing of which may show in the result.
+
+    Where nothing may fire, it must not fire either with what was recorded for other profiles.
+    """
+    base = {**samples, **stage.deployment}
+    given = [{label: str(text) for label, text in each.get("labels", {}).items()} for each in scenario["given"]]
+    every = [base, *({**base, **labels} for labels in given)]
+    others = bystanders(rule.expr, every, stage.release, case.steps * case.density, raw=first)
     own = {name for name, _ in case.series}
     series = tuple((name, values) for name, values in others.items() if name not in own)
     checks = case.samples
-    if not rule.is_alert and (labels := sorted(rule.result.labels - dict(rule.labels).keys())):
-        results = " or ".join(f'{rule.name}{{{label}=~"{OTHER}.*"}}' for label in labels if label in samples)
-        checks = (*checks, SampleCheck(checks[0].step, results, ())) if results else checks
+    if not rule.is_alert:
+        labels = sorted(rule.result.labels - dict(rule.labels).keys())
+        results = " or ".join(f'{rule.name}{{{label}=~"({OTHER}.*)?"}}' for label in labels)
+        checks = (*checks, SampleCheck(checks[0].step, results, ()))
     return replace(case, series=case.series + series, samples=checks, feeds=case.feeds | rule.records)
 
 
 _SPELLED = (" (`le` as Prometheus 2 keeps it)", " (`le` as Prometheus 3 has it)")
 
 
-def _case(rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Labels, spelling: int | None) -> Case:
+def _case(
+    rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Labels, spelling: int | None, *, first: bool
+) -> Case:
     story = _Story.of(rule, scenario, stage)
+    if first and not rule.is_alert and not story.calm and "[" in rule.expr and scenario["expect"] != "nothing":
+        story = story.and_still(stage)
     series: list[tuple[str, str]] = []
     feeds = set()
     for stimulus in _unfolded(scenario["given"], rule):
@@ -339,10 +407,9 @@ def _case(rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Label
     if rule.is_alert:
         alerts, checks = _alerting(rule, scenario, samples, story, stage)
     else:
-        alerts, checks = (), (_recorded(rule, scenario["expect"], samples, story),)
+        alerts, checks = (), tuple(_recorded(rule, scenario["expect"], samples, story))
     name = f"{rule.name}: {scenario['name']}{'' if spelling is None else _SPELLED[spelling]}"
-    steps = story.calm + story.breach + story.recovery
-    return Case(name, tuple(series), alerts, checks, frozenset(feeds), steps, story.density)
+    return Case(name, tuple(series), alerts, checks, frozenset(feeds), story.steps, story.density)
 
 
 def _unfolded(given: Iterable[Mapping[str, Any]], rule: Rule) -> Iterator[Mapping[str, Any]]:
@@ -355,18 +422,24 @@ def _unfolded(given: Iterable[Mapping[str, Any]], rule: Rule) -> Iterator[Mappin
             yield {**stimulus, "labels": {**stimulus.get("labels", {}), **labels}}
 
 
-def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> SampleCheck:
-    """That the recorded series has the expected value, give or take what gains were rounded by; or is not there."""
+def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> Iterator[SampleCheck]:
+    """That the recorded series has the expected value, give or take what gains were rounded by; or is not there.
+
+    When half of the window has passed without anything, it must still say what happened in the other half.
+    """
     nothing = expect == "nothing"
     anything = {**dict(rule.labels), **{label: samples[label] for label in rule.result.labels if label in samples}}
     labels = anything if nothing else _labels(rule, expect, samples)
     series = f"{rule.name}{{{', '.join(equals(label, text) for label, text in sorted(labels.items()))}}}"
     last = story.calm + story.breach - 1
     if nothing:
-        return SampleCheck(last, series, ())
+        yield SampleCheck(last, series, ())
+        return
     value = float(expect["value"])
     expr = f"abs({series} - {plain(round(value, 9))}) < bool {plain(max(value, 0.1) * 1e-5)}"
-    return SampleCheck(last, expr, ((labels, 1),))
+    yield SampleCheck(last, expr, ((labels, 1),))
+    if story.still:
+        yield SampleCheck(story.steps - 1, f"{series} > bool 0", ((labels, 1),))
 
 
 def _alerting(
@@ -379,7 +452,7 @@ def _alerting(
         labels = _labels(rule, expect, samples)
         value = float(expect["value"])
         firing = ((labels, {name: _expanded(rule, text, labels, value) for name, text in rule.annotations}),)
-    breach, recovery = story.calm, story.calm + story.breach
+    breach, recovery = story.before + story.calm, story.before + story.calm + story.breach
     silent = [breach - 1, recovery + story.recovery - 1]
     timing = list(_begin(rule, breach, stage.steps(rule.for_))) if scenario.get("sharp") else []
     if "ends_within" in scenario and firing:
@@ -431,8 +504,7 @@ def _series(
     given = {label: str(value) for label, value in stimulus.get("labels", {}).items()}
     if ":" in name:  # a recorded series, fed directly
         deployment = {label: text for label, text in stage.deployment.items() if label in rule.result.labels}
-        calm, breach = _levels(stimulus)
-        return name, [(labelled(name, {**deployment, **given}), _gauge(calm, breach, story, stage))]
+        return name, [(labelled(name, {**deployment, **given}), _gauge(_levels(stimulus), story, stage))]
     metric, own, known = _own_labels(stage.release, name, kind)
     if unknown := sorted(set(given) - set(own) - {"job", "instance", *stage.deployment}):
         raise ValueError(f"{name} has no label {unknown[0]}")
@@ -442,31 +514,32 @@ def _series(
     labels |= {**special, **given}
     if "target" in stimulus:
         labels[stage.second] = stimulus["target"]
-    calm, breach = _levels(stimulus)
+    levels = _levels(stimulus)
     if kind == "gauge":
-        return metric, [(labelled(name, labels), _gauge(calm, breach, story, stage))]
+        return metric, [(labelled(name, labels), _gauge(levels, story, stage))]
     minutes = float(stage.step.seconds) / 60 / story.density
     if kind == "counter":
-        gains = [None if level == "absent" else float(level["add"]) * minutes for level in (calm, breach)]
+        gains = {part: None if level == "absent" else float(level["add"]) * minutes for part, level in levels.items()}
         return metric, [(labelled(name, labels), _counter(gains, story))]
     also = lookup(stimulus["also"], rule.bindings).values if "also" in stimulus else ()
     at = lookup(stimulus["at"], rule.bindings)
-    levels = [_histogram(level, at, also, minutes) for level in (calm, breach)]
+    played = {part: _histogram(level, at, also, minutes) for part, level in levels.items()}
     made = []
     before, after = labelled(f"{name}_bucket", {**labels, "le": "?"}).split('le="?"')
-    for bound in levels[0][0]:
-        values = _counter([buckets[bound] for buckets, _ in levels], story)
+    for bound in played["calm"][0]:
+        values = _counter({part: buckets[bound] for part, (buckets, _) in played.items()}, story)
         texts = spellings(bound)
         made.append((f'{before}le="{texts[min(spelling, len(texts) - 1)]}"{after}', values))
-    if any(total is not None for _, total in levels):
-        made.append((labelled(f"{name}_sum", labels), _counter([total for _, total in levels], story)))
+    totals = {part: total for part, (_, total) in played.items()}
+    if any(total is not None for total in totals.values()):
+        made.append((labelled(f"{name}_sum", labels), _counter(totals, story)))
     return metric, made
 
 
-def _levels(stimulus: Mapping[str, Any]) -> tuple[Any, Any]:
-    """What a series does in the calm and in the breach. A part that is not given is like the other one."""
+def _levels(stimulus: Mapping[str, Any]) -> dict[str, Any]:
+    """What a series does before the calm, in it, and in the breach. A part that is not given is like the calm."""
     calm = stimulus.get("calm", stimulus.get("breach"))
-    return calm, stimulus.get("breach", calm)
+    return {"before": stimulus.get("before", calm), "calm": calm, "breach": stimulus.get("breach", calm)}
 
 
 def _histogram(
@@ -490,15 +563,17 @@ def _histogram(
     return {bound: under(bound) for bound in bounds}, total
 
 
-def _exact(gains: Iterable[float | None], samples: int) -> list[float | None]:
+def _exact(gains: Mapping[str, float | None], samples: int) -> dict[str, float | None]:
     """The gains as multiples of one binary fraction: sums of them are exact, no counter seems to fall by a rounding.
 
     A float has 53 bits; those that the sum of so many samples does not need are left to the gain.
     """
-    found = list(gains)
-    largest = max((gain for gain in found if gain is not None), default=0.0)
+    largest = max((gain for gain in gains.values() if gain is not None), default=0.0)
     exponent = 53 - samples.bit_length() - math.frexp(largest)[1]
-    return [None if gain is None else math.ldexp(round(math.ldexp(gain, exponent)), -exponent) for gain in found]
+    return {
+        part: None if gain is None else math.ldexp(round(math.ldexp(gain, exponent)), -exponent)
+        for part, gain in gains.items()
+    }
 
 
 def _spread(requests: float, slower: float, fraction: float) -> tuple[float, float]:
@@ -515,14 +590,13 @@ def _spread(requests: float, slower: float, fraction: float) -> tuple[float, flo
     return 0.0, (requests - slower) / fraction
 
 
-def _counter(gains: Iterable[float | None], story: _Story) -> str:
-    """Promtool's notation for a counter that gains so much per sample: calm, in the breach, and calm again."""
-    calm, breach = _exact(gains, (story.calm + story.breach + story.recovery) * story.density)
+def _counter(gains: Mapping[str, float | None], story: _Story) -> str:
+    """Promtool's notation for a counter that gains so much per sample in each part of the story."""
+    exact = _exact(gains, story.steps * story.density)
+    exact["still"] = None if exact["breach"] is None else 0.0
     parts, total, there = [], 0.0, False
-    for steps, gain in ((story.calm, calm), (story.breach, breach), (story.recovery, calm)):
-        samples = steps * story.density
-        if not samples:
-            continue
+    for samples, part in story.parts:
+        gain = exact[part]
         if gain is None:
             parts.append(_gone(samples, there))
             there = False
@@ -533,20 +607,23 @@ def _counter(gains: Iterable[float | None], story: _Story) -> str:
     return " ".join(parts)
 
 
-def _gauge(calm: Any, breach: Any, story: _Story, stage: _Stage) -> str:
-    """Promtool's notation for a gauge that has a value in each part, or changes it again and again in the breach."""
+def _gauge(levels: Mapping[str, Any], story: _Story, stage: _Stage) -> str:
+    """Promtool's notation for a gauge that has a value in each part of the story, or changes it in the breach."""
     parts, there, risen = [], False, 0
-    for steps, level in ((story.calm, calm), (story.breach, breach), (story.recovery, calm)):
-        samples = steps * story.density
-        if not samples:
-            continue
+    for samples, part in story.parts:
+        level = levels.get(part, levels["breach"])
         if level == "absent":
             parts.append(_gone(samples, there))
         elif "is" in level:
-            parts.append(f"{_number(float(level['is']) + risen)}x{samples - 1}")
+            parts.append(constant(_number(float(level["is"]) + risen), samples))
         else:
-            lengths = _runs(float(level["changes"]), samples, story.density, stage.step)
-            parts += [f"{_number(float(calm['is']) + index)}x{length - 1}" for index, length in enumerate(lengths)]
+            if "times" in level:
+                at_once = int(level["times"]) - 1
+                lengths = [1] * at_once + [samples - at_once]
+            else:
+                lengths = _runs(float(level["changes"]), samples, story.density, stage.step)
+            first = float(levels["calm"]["is"]) + ("times" in level)
+            parts += [constant(_number(first + index), length) for index, length in enumerate(lengths)]
             risen = len(lengths)
         there = level != "absent"
     return " ".join(parts)

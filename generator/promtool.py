@@ -135,12 +135,20 @@ def _passed_over(file: Path) -> tuple[int, list[str]]:
     problems = [] if tests else ["there is no test in it"]
     if len(paths) < len(patterns) or not paths:
         problems.append(f"rule_files names files that do not exist: {', '.join(map(str, patterns))}")
-    checks = [check for test in tests for check in test.get("alert_rule_test") or ()]
-    asked = {check.get("alertname") for check in checks}
+    asked = {check.get("alertname") for check in _alert_checks(data)}
+    others = [read(other) for other in sorted(file.parent.glob("*.yaml")) if other != file]
+    beside = [other for other in others if other.get("rule_files") == data.get("rule_files")]
+    checks = [check for content in (data, *beside) for check in _alert_checks(content)]
     fired = {check.get("alertname") for check in checks if check.get("exp_alerts")}
     problems += [f"{name} is tested, but no rule has this name" for name in sorted(map(str, asked - alerts))]
     problems += [f"{name} is never seen firing" for name in sorted(alerts - fired)]
     return len(tests), problems
+
+
+def _alert_checks(data: Any) -> Iterator[Any]:
+    """What a test file asks of alerts."""
+    for test in data.get("tests") or ():
+        yield from test.get("alert_rule_test") or ()
 
 
 def rule_files(file: Path, data: Any) -> Iterator[Path]:

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from generator import catalog, conventions, promtool
+from generator import catalog, conventions, equivalence, promtool
 from generator.findings import EnvironmentProblem
 from generator.mutation import Mutant, mutants
 
@@ -35,24 +35,34 @@ _NUMBERED = re.compile(r"_mutant(\d+)\b")
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one mutant."""
+    """What became of one mutant. `equivalent` is the reason why no test can notice it; empty when one could."""
 
     rule: str
     what: str
     killed: bool
+    equivalent: str
 
 
 @dataclass(frozen=True, eq=False)
 class Suite:
-    """A rule file and its test file, as data; `bounds` are those of the latency histogram."""
+    """The rules and the test files of a profile, as data; `bounds` are those of the latency histogram.
 
+    `file` is the first of the test files.
+    """
+
+    file: Path
     groups: Sequence[Mapping[str, Any]]
-    tests: Mapping[str, Any]
+    tests: Sequence[Mapping[str, Any]]
     bounds: tuple[float, ...]
 
     @cached_property
     def rules(self) -> list[Rule]:
         return [rule for group in self.groups for rule in group["rules"]]
+
+    @cached_property
+    def laws(self) -> equivalence.Laws:
+        """By what a mutant can be proven to say the same as its rule."""
+        return equivalence.known(self.rules, self.bounds[0] if self.bounds else 0.0)
 
     @cached_property
     def reads(self) -> dict[str, set[str]]:
@@ -63,13 +73,25 @@ class Suite:
         return found
 
 
-def load(tests: Path) -> Suite:
-    """Reads a generated test file, its rule file, and the manifest that names the release."""
-    content = promtool.read(tests)
-    groups = [group for file in promtool.rule_files(tests, content) for group in promtool.read(file)["groups"]]
-    manifest = json.loads((tests.parent.parent / conventions.MANIFEST).read_bytes())
+def load(files: Iterable[Path]) -> list[Suite]:
+    """Reads generated test files: a suite for those of one profile, with its rules, and the release of its manifest."""
+    by_profile: dict[Path, list[Path]] = {}
+    for file in files:
+        by_profile.setdefault(file.parent.parent, []).append(file)
+    return [_suite(profile, tests) for profile, tests in by_profile.items()]
+
+
+def _suite(profile: Path, files: Sequence[Path]) -> Suite:
+    contents = [promtool.read(file) for file in files]
+    rules = dict.fromkeys(
+        path.resolve()
+        for file, content in zip(files, contents, strict=True)
+        for path in promtool.rule_files(file, content)
+    )
+    groups = [group for path in rules for group in promtool.read(path)["groups"]]
+    manifest = json.loads((profile / conventions.MANIFEST).read_bytes())
     histogram = catalog.release(manifest["milvus"]).metric(manifest["thresholds"][0]["histogram"])
-    return Suite(groups, content, histogram.buckets if histogram else ())
+    return Suite(files[0], groups, contents, histogram.buckets if histogram else ())
 
 
 def prove(tool: str, suite: Suite, jobs: int | None = None) -> Iterator[list[Verdict]]:
@@ -90,7 +112,10 @@ def _of_rule(tool: str, suite: Suite, index: int) -> list[Verdict]:
         left = {number: mutant for number, mutant in batch.items() if number not in killed}
         if left and readers != own:
             killed |= _killed(tool, suite, index, left, readers)
-        verdicts += [Verdict(_shown(rule), mutant.what, number in killed) for number, mutant in batch.items()]
+        verdicts += [
+            Verdict(_shown(rule), mutant.what, number in killed, equivalence.reason(rule, mutant.rule, suite.laws))
+            for number, mutant in batch.items()
+        ]
     return verdicts
 
 
@@ -104,8 +129,22 @@ def _closure(reads: Mapping[str, set[str]], names: set[str]) -> set[str]:
 def _killed(tool: str, suite: Suite, index: int, batch: Mapping[int, Mutant], names: set[str]) -> set[int]:
     """The numbers of the mutants that the tests of the rules with these names notice."""
     killed: set[int] = set()
+    for content in suite.tests:
+        left = {number: mutant for number, mutant in batch.items() if number not in killed}
+        killed |= _killed_by(tool, suite, content, index, left, names) if left else set()
+    return killed
+
+
+def _killed_by(
+    tool: str, suite: Suite, content: Mapping[str, Any], index: int, batch: Mapping[int, Mutant], names: set[str]
+) -> set[int]:
+    """The same with the tests of one file."""
+    killed: set[int] = set()
     while left := {number: mutant for number, mutant in batch.items() if number not in killed}:
-        output = _run(tool, *_written(suite, index, left, names))
+        rules, tests = _written(suite, content, index, left, names)
+        if not tests["tests"]:
+            break
+        output = _run(tool, rules, tests)
         # What breaks the evaluation ends a test before the others are judged.
         broken = set(map(int, re.findall(r"rule: \S+_mutant(\d+),.*err:", output)))
         failed = set(map(int, _NUMBERED.findall(output)))
@@ -118,7 +157,7 @@ def _killed(tool: str, suite: Suite, index: int, batch: Mapping[int, Mutant], na
 
 
 def _written(
-    suite: Suite, index: int, batch: Mapping[int, Mutant], names: set[str]
+    suite: Suite, content: Mapping[str, Any], index: int, batch: Mapping[int, Mutant], names: set[str]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A rule file and a test file with all of the batch: every rule with one of the names once for each mutant."""
     target = suite.rules[index]
@@ -141,11 +180,11 @@ def _written(
             groups.append({"name": group["name"], "interval": group["interval"], "rules": rules})
     exprs = "\n".join(rule["expr"] for group in groups for rule in group["rules"])
     numbers = (_UNCHANGED, *batch)
-    tests = [kept for test in suite.tests["tests"] if (kept := _kept(test, names, numbers, exprs))]
+    tests = [kept for test in content["tests"] if (kept := _kept(test, names, numbers, exprs))]
     order = [group["name"] for group in groups]
     return {"groups": groups}, {
         "rule_files": ["rules.yaml"],
-        "evaluation_interval": suite.tests["evaluation_interval"],
+        "evaluation_interval": content["evaluation_interval"],
         "group_eval_order": order,
         "tests": tests,
     }

@@ -307,7 +307,7 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
         runbook=runbook,
         template=template,
         variant=body.variant.name,
-        bindings={**body.bindings, "milvus": setting.milvus},
+        bindings={**body.bindings, "milvus": setting.milvus, "setting": setting},
         scenarios=tuple(parts.get("scenarios", ())),
         result=result,
         recorded=Quantity(result.unit, frozenset(result.labels | labels.keys()), le_unit=result.le_unit),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
-from generator.buckets import Measured, OutsideBuckets, Point, le, measure, union
+from generator.buckets import Measured, OutsideBuckets, Point, le, measure, spellings, union
 from generator.catalog import THIS_RELEASE, Metric, Release
 from generator.findings import Finding
 from generator.profile import TIERS, Profile, Thresholds
@@ -56,6 +57,11 @@ class Scope:
         return operations + (f" to {listed(self.collections)}" if self.collections else "")
 
     @property
+    def other_operations(self) -> tuple[dict[str, str], ...]:
+        """The labels of requests of another kind that the scope covers, for tests; none where it covers one kind."""
+        return tuple({"query_type": operation} for operation in self.operations[1:2])
+
+    @property
     def sample(self) -> dict[str, str]:
         """Label values of a series that the scope covers, for tests."""
         sample = {"query_type": self.operations[0], "msg_type": self.operations[0]}
@@ -100,6 +106,7 @@ class PlacedScope:
     investigate: Measured
     slow: Measured
     slow_queries: SlowQueries
+    lowest: Point
 
     @property
     def measured(self) -> tuple[Measured, ...]:
@@ -131,6 +138,16 @@ class Bounds:
     @property
     def in_words(self) -> str:
         return ", ".join(plain(bound) for bound in self.values)
+
+    @property
+    def last(self) -> tuple[dict[str, str], ...]:
+        """The label of the last of these buckets, for tests."""
+        return tuple({"le": spellings(bound)[0]} for bound in self.values[-1:])
+
+    @property
+    def but_last(self) -> tuple[dict[str, str], ...]:
+        """The labels of the other buckets, for tests."""
+        return tuple({"le": spellings(bound)[0]} for bound in self.values[:-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,14 +243,16 @@ class _Placing:
         )
 
     def _placed(self, scope: Scope) -> PlacedScope | None:
-        first = (scope.collections or (None,))[0], scope.operations[0]
-        given = next(each for each in self.profile.scopes if (each.collection, each.operation) == first)
+        of_first = (scope.collections or (None,))[0], scope.operations[0]
+        given = next(each for each in self.profile.scopes if (each.collection, each.operation) == of_first)
         counted, per_vector, why_not = self._slow_query_counter(given)
         tiers = self._tiers(given, TIERS[:3] if counted else TIERS)
         if tiers is None:
             return None
         span = SlowQueries(given.thresholds.slow_query_span, tiers.get("slow_query_span"), per_vector, why_not)
-        return PlacedScope(scope, tiers["healthy"], tiers["investigate"], tiers["slow"], span)
+        first, second, *_ = self.metric.buckets
+        lowest = Point(0, first, Decimal(1), second)
+        return PlacedScope(scope, tiers["healthy"], tiers["investigate"], tiers["slow"], span, lowest)
 
     def _tiers(self, scope: Given, names: Iterable[str]) -> dict[str, Measured] | None:
         """Where each tier is measured; None when one cannot be, or two cannot be told apart."""

@@ -77,7 +77,7 @@ def test_input_series_have_the_labels_and_buckets_of_the_release(milvus: str) ->
     from generator import catalog
 
     release = catalog.release(milvus)
-    for test in promtests.suite(default_rules(milvus)).tests:
+    for test in promtests.suites(default_rules(milvus))[0].tests:
         for case in test:
             for series, _ in case.series:
                 name, labels = re.fullmatch(r"([\w:]+)\{(.*)\}", series).groups()  # type: ignore[union-attr]
@@ -92,7 +92,7 @@ def test_input_series_have_the_labels_and_buckets_of_the_release(milvus: str) ->
 
 
 def test_every_matcher_of_a_rule_keeps_a_series_away() -> None:
-    cases = [case for test in promtests.suite(default_rules("2.6.19")).tests for case in test]
+    cases = [case for test in promtests.suites(default_rules("2.6.19"))[0].tests for case in test]
     (case,) = (
         case
         for case in cases
@@ -147,7 +147,7 @@ def test_tests_do_not_multiply_with_scopes(compiled: Callable[..., Compiled]) ->
 
 def test_counters_never_seem_to_fall() -> None:
     for milvus in ("2.3.5", "2.6.19"):
-        for test in promtests.suite(default_rules(milvus)).tests:
+        for test in promtests.suites(default_rules(milvus))[0].tests:
             for case in test:
                 for series, values in case.series:
                     if "num_node" not in series and "quota" not in series and not series.startswith("up"):

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from generator import conventions
 from generator.buckets import pattern, spellings
 from generator.catalog import Metric, Release, View, exposed, first_with
+from generator.promql import tree
 
 if TYPE_CHECKING:
     import promql_parser
@@ -264,14 +265,6 @@ def _bucket_problem(shown: str, value: str, op: str, matches: Callable[[str], bo
     return ""
 
 
-def matchers(selector: Any) -> list[tuple[str, str, str]]:
-    """The matchers of a selector in a tree: label, operator as PromQL writes it, value."""
-    return [(each.name, _OPERATORS[str(each.op).rsplit(".", 1)[-1]], each.value) for each in selector.matchers.matchers]
-
-
-_OPERATORS = {"Equal": "=", "NotEqual": "!=", "Re": "=~", "NotRe": "!~"}
-
-
 class _Walk:
     """One pass over a tree. Methods return the type of a part; None where it has none that is known."""
 
@@ -321,7 +314,7 @@ class _Walk:
         labels = found.labels if found else frozenset()
         fixed = set()
         le_value = None
-        matched = matchers(node)
+        matched = tree.matchers(node)
         for label, op, value in matched:
             if found and label not in labels:
                 here = ", ".join(sorted(labels - {_ANY_OTHER} - self.target_labels)) or "none of its own"
