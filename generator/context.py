@@ -150,10 +150,13 @@ class Setting:
         names = {field.name: getattr(self, field.name) for field in fields(self)}
         return {**names, "series": self.series, "matcher": matcher}
 
-    def series(self, record: str, scope: Scope | None = None) -> str:
-        """The name of the series that the template `record` records (at the level of the scope)."""
+    def series(self, record: str, scope: Scope | None = None, operation: str = "") -> str:
+        """The name of the series that the template `record` records (at the level of the scope).
+
+        `operation` is that of one of several series, where the template records several.
+        """
         template = self.library.records[record]
-        return self.series_of(template, template.operation, scope)
+        return self.series_of(template, operation or template.operation, scope)
 
     def series_of(self, template: RuleTemplate, operation: str, scope: Scope | None) -> str:
         level = (

@@ -23,8 +23,9 @@ RESERVED_LABELS = OWN_LABELS | {
     "quota_states", "status", "job", "instance", "cluster", "alertgroup", "alertgroup_interval",
 }  # fmt: skip
 
-SUMMARY, DESCRIPTION, RUNBOOK_URL, DASHBOARD_URL = "summary", "description", "runbook_url", "dashboard_url"
-RESERVED_ANNOTATIONS = frozenset({SUMMARY, DESCRIPTION})
+SUMMARY, DESCRIPTION, VERDICT = "summary", "description", "verdict"
+RUNBOOK_URL, DASHBOARD_URL = "runbook_url", "dashboard_url"
+RESERVED_ANNOTATIONS = frozenset({SUMMARY, DESCRIPTION, VERDICT})
 
 LEVELS = {
     "deployment": "the identity of the deployment, and what tells its kinds of requests apart",

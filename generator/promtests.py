@@ -20,6 +20,7 @@ from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Any
 
+from generator import conventions
 from generator.buckets import Point, spellings
 from generator.bystanders import OTHER, bystanders, constant
 from generator.catalog import View
@@ -29,6 +30,7 @@ from generator.promql.text import equals, labelled
 from generator.rules import Group, Rule, RuleSet
 from generator.templates import TemplateError, lookup
 from generator.units import Duration, Factor, plain
+from generator.verdict import UNKNOWN
 
 Labels = Mapping[str, str]
 
@@ -120,7 +122,8 @@ def _suite(rule_set: RuleSet, step: Duration, *, is_long: bool) -> Suite:
         parts.append(_group_cases(group, stage, tuple([(name, reads[name]) for name in group.borrowed])))
         reads |= parts[-1].reads
     cases = [case for part in parts for case in part.cases]
-    plan = _packed(tuple(part.needs for part in parts))
+    behind = frozenset().union(*reads.values())
+    plan = _packed(tuple(tuple([_with_verdict(needs, behind) for needs in part.needs]) for part in parts))
     tests = [tuple([cases[index] for index in pack]) for pack in plan]
     if not is_long:
         tests.append((_without_data(rule_set.rules, stages[0]),))
@@ -136,6 +139,15 @@ def _long_step(group: Group) -> Duration | None:
 
 # Of one case: how many steps it lasts, its density, the metrics that it feeds, the metrics that its rule reads.
 _Needs = tuple[int, int, frozenset[str], frozenset[str]]
+
+
+# Stands for what lies behind a verdict, which is recorded in later groups.
+_VERDICT = "verdict"
+
+
+def _with_verdict(needs: _Needs, behind: frozenset[str]) -> _Needs:
+    """The needs of a case; with a verdict in an annotation, it reads whatever is recorded."""
+    return (*needs[:3], needs[3] | behind) if _VERDICT in needs[3] else needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +166,7 @@ def _group_cases(group: Group, stage: _Stage, borrowed: tuple[tuple[str, frozens
     siblings: dict[object, list[tuple[Case, frozenset[str]]]] = {}
     for rule in group.rules:
         own = rule.metrics.union((rule.name,), rule.records, *[reads[name] for name in rule.records])
+        own |= {_VERDICT} if rule.template.verdict else frozenset()
         reads[rule.name] = reads.get(rule.name, own) | own
         for number, case in enumerate(_cases(rule, stage)):
             key: tuple[object, ...] = rule.template, number, case.moments
@@ -451,7 +464,12 @@ def _alerting(
     if expect != "silent":
         labels = _labels(rule, expect, samples)
         value = float(expect["value"])
-        firing = ((labels, {name: _expanded(rule, text, labels, value) for name, text in rule.annotations}),)
+        verdict = str(expect.get("verdict", UNKNOWN))
+        texts = {
+            name: verdict if name == conventions.VERDICT else _expanded(rule, text, labels, value)
+            for name, text in rule.annotations
+        }
+        firing = ((labels, texts),)
     breach, recovery = story.before + story.calm, story.before + story.calm + story.breach
     silent = [breach - 1, recovery + story.recovery - 1]
     timing = list(_begin(rule, breach, stage.steps(rule.for_))) if scenario.get("sharp") else []
@@ -503,7 +521,7 @@ def _series(
     name = stimulus[kind]
     given = {label: str(value) for label, value in stimulus.get("labels", {}).items()}
     if ":" in name:  # a recorded series, fed directly
-        deployment = {label: text for label, text in stage.deployment.items() if label in rule.result.labels}
+        deployment = {label: text for label, text in samples.items() if label in rule.result.labels}
         return name, [(labelled(name, {**deployment, **given}), _gauge(_levels(stimulus), story, stage))]
     metric, own, known = _own_labels(stage.release, name, kind)
     if unknown := sorted(set(given) - set(own) - {"job", "instance", *stage.deployment}):

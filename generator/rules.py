@@ -11,7 +11,7 @@ from typing import Any
 
 import jinja2
 
-from generator import catalog, conventions
+from generator import catalog, conventions, verdict
 from generator.catalog import Release, Unlisted, View
 from generator.context import AlertContext, ScopeView, Setting, anonymous, expected, settings_of
 from generator.findings import Finding, has_errors
@@ -346,6 +346,10 @@ def _annotations(body: _Body, alert: AlertContext) -> Texts:
         conventions.SUMMARY: _line(body.parts["summary"]),
         conventions.DESCRIPTION: _line(body.parts["description"]),
     }
+    if body.template.verdict:
+        parts = [record.partition(" ") for record in body.template.verdict]
+        asked = [body.setting.series(record, operation=operation) for record, _, operation in parts]
+        texts[conventions.VERDICT] = verdict.annotation(body.setting.profile, body.setting.identity.split(", "), *asked)
     if body.setting.runbook_base_url:
         texts[conventions.RUNBOOK_URL] = f"{body.setting.runbook_base_url}/{body.template.name}.md"
     if body.setting.dashboard_url:

@@ -69,7 +69,8 @@ class RuleTemplate:
     """One entry of a template file; yields a rule for every combination of what it is `for_each`.
 
     A record can use the settings of an alert, which `settings_of` names. `part_of` names one that the record is there
-    for alone: where one of the two is left out, so is the other.
+    for alone: where one of the two is left out, so is the other. `verdict` are the records that an alert's verdict is
+    made of: causes, circumstances, latency.
     """
 
     file: str
@@ -90,6 +91,7 @@ class RuleTemplate:
     part_of: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
     evidence: str = ""
+    verdict: tuple[str, ...] = ()
     fires_without_data: bool = False
 
     @property
@@ -191,7 +193,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 _KEYS = {
     "record", "alert", "says", "for_each", "level", "metric", "operation", "windowless", "unit", "labels", "requires",
     "expr", "scenarios", "variants", "tier", "cause", "settings", "evidence",
-    "settings_of", "part_of", "when", "reason", "summary", "description", "runbook", "name",
+    "settings_of", "part_of", "when", "reason", "summary", "description", "verdict", "runbook",
+    "name",
     "fires_without_data", _LINE,
 }  # fmt: skip
 _BODY = ("expr", "labels", "operation", "summary", "description", "runbook", "scenarios")
@@ -251,6 +254,7 @@ def _rule(file: str, data: dict[str, Any]) -> RuleTemplate:
         part_of=data.get("part_of", ""),
         settings=_without_lines(data.get("settings", {})),
         evidence=data.get("evidence", ""),
+        verdict=tuple(data.get("verdict", ())),
         fires_without_data=data.get("fires_without_data", False),
     )
 

@@ -228,6 +228,15 @@ def test_the_symptom_outlives_its_alert(compiled: Compile) -> None:
     assert "< 0.9)" in rules.named("milvus_searches_too_slow")["expr"]
 
 
+def test_the_verdict_asks_for_the_causes_of_the_deployment_that_is_slow(compiled: Compile) -> None:
+    rules = compiled(selector="{namespace: vectors}", identity="[namespace, cluster]")
+    for alert in ("MilvusSearchLatencyInvestigate", "MilvusSearchLatencySlow"):
+        verdict = rules.named(alert)["annotations"]["verdict"]
+        assert 'milvus_search_latency_cause:ratio_rate5m{profile="profile", namespace=%q, cluster=%q}' in verdict
+        assert "` $labels.namespace $labels.cluster)" in verdict
+        assert "{{ else }}No known cause takes most of the time{{ end }}" in verdict
+
+
 def test_cpu_is_judged_where_the_profile_says_how_much_there_is(compiled: Compile) -> None:
     assert "/ 8 > 0.9" in next(rule["expr"] for rule in compiled(cpus="8").rules if "process_cpu" in rule["expr"])
     left_out = {each["rule"]: each["why"] for each in compiled().manifest["left_out"]}
