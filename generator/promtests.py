@@ -521,8 +521,11 @@ def _series(
     name = stimulus[kind]
     given = {label: str(value) for label, value in stimulus.get("labels", {}).items()}
     if ":" in name:  # a recorded series, fed directly
-        deployment = {label: text for label, text in samples.items() if label in rule.result.labels}
-        return name, [(labelled(name, {**deployment, **given}), _gauge(_levels(stimulus), story, stage))]
+        # Beside those of the collection, where it has some.
+        level = {*samples} if name.startswith("collection") else {"query_type", *stage.deployment}
+        carried = {label: samples[label] for label in sorted(rule.result.labels & level) if label in samples}
+        labels = {label: text for label, text in {**carried, **given}.items() if text}
+        return name, [(labelled(name, labels), _gauge(_levels(stimulus), story, stage))]
     metric, own, known = _own_labels(stage.release, name, kind)
     if unknown := sorted(set(given) - set(own) - {"job", "instance", *stage.deployment}):
         raise ValueError(f"{name} has no label {unknown[0]}")
