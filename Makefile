@@ -10,9 +10,9 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/$(TOOLS)/bin:$(PATH)
 help:
 	@echo 'make rules      compile every profile in examples/'
 	@echo 'make test       run the whole test suite (servers that are missing are skipped, and named)'
-	@echo 'make e2e-parts  install the servers for the end-to-end tests: Milvus and Prometheus'
+	@echo 'make e2e-parts  install the servers for the end-to-end tests: Milvus, Prometheus and Alertmanager'
 	@echo 'make lint       ruff and mypy'
-	@echo 'make bench      measure the speed of builds, and what the rules cost a real Prometheus'
+	@echo 'make bench      measure the speed of builds and of reading logs, and what the rules cost a real Prometheus'
 
 rules: $(VENV)/ready
 	thresher schema > $(VENV)/schema.json && cp $(VENV)/schema.json examples/profile.schema.json
@@ -36,6 +36,7 @@ promtool:
 
 e2e-parts: promtool
 	@.ci/fetch-prometheus $(TOOLS) prometheus
+	@.ci/fetch-prometheus $(TOOLS) alertmanager
 	@.ci/make-venv $(PYTHON) $(TOOLS)/milvus -r tests/e2e/requirements.txt
 
 $(VENV)/ready: pyproject.toml constraints.txt .ci/make-venv

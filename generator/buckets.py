@@ -63,6 +63,22 @@ class Point:
         return spellings(self.upper)[0]
 
     @property
+    def halves(self) -> tuple[dict[str, str], ...]:
+        """Labels of the buckets of a node without `upper`, and of one without `lower`, for tests; none at a bound."""
+        others = [bound for bound in (self.following, math.inf) if bound != self.upper]
+        return tuple(
+            {"node_id": node, "le": spellings(each)[0]}
+            for node, bound in (("lower", self.lower), ("upper", self.upper))
+            for each in dict.fromkeys([bound, *others])
+            if self.interpolated
+        )
+
+    @property
+    def half_nodes(self) -> tuple[dict[str, str], ...]:
+        """The labels of these nodes."""
+        return ({"node_id": "lower"}, {"node_id": "upper"}) if self.interpolated else ()
+
+    @property
     def at_bound(self) -> Point:
         """The point at `upper` itself."""
         return replace(self, fraction=Decimal(1))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from generator import catalog, conventions, fleet, promtests, runbooks, source, targets, templates
+from generator import alertmanager, catalog, conventions, fleet, promtests, runbooks, source, targets, templates
 from generator.findings import Finding
 from generator.manifest import manifest
 from generator.profile import Loader, Profile
@@ -108,13 +108,15 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
         return rule_set
     rules_file = conventions.rules_file(profile.name)
     header = targets.header(profile)
-    rules = header + rule_set.names.put_back(targets.rules_yaml(rule_set))
-    files = {rules_file: rules.encode()}
+    put_back = rule_set.names.put_back
+    files = {
+        rules_file: put_back(header + targets.rules_yaml(rule_set)).encode(),
+        conventions.alertmanager_file(profile.name): put_back(header + alertmanager.config_yaml(rule_set)).encode(),
+    }
     for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
-        tests = rule_set.names.put_back(targets.tests_yaml(suite, f"../rules/{rules_file.name}"))
-        files[path] = (header + tests).encode()
+        files[path] = put_back(header + targets.tests_yaml(suite, f"../rules/{rules_file.name}")).encode()
     head = runbooks.header(profile)
     for alert, page in runbooks.pages(rule_set):
-        files[conventions.runbook_file(profile.name, alert)] = (head + rule_set.names.put_back(page)).encode()
+        files[conventions.runbook_file(profile.name, alert)] = (head + put_back(page)).encode()
     files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files).encode()
     return Built(profile, rule_set, files)

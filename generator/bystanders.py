@@ -74,8 +74,9 @@ def _labels(name: str, expr: str, release: View) -> Iterator[tuple[str, str]]:
         yield from ((word, "") for word in re.findall(r"\w+", re.sub(r'"(?:[^"\\]|\\.)*"', "", expr)))
         return
     yield from (("job", ""), ("instance", ""))
+    words = set(re.findall(r"\w+", expr))
     if found := exposed(release, name):
-        yield from ((label, found[0].values.get(label, ("x",))[0]) for label in found[0].labels)
+        yield from ((label, found[0].values.get(label, ("x",))[0]) for label in found[0].labels if label in words)
 
 
 def _is_counter(name: str, release: View) -> bool:

@@ -10,9 +10,10 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import click
 
@@ -21,14 +22,20 @@ from generator.findings import EnvironmentProblem, Finding, Format, InputError, 
 
 if TYPE_CHECKING:
     from generator.build import Built
+    from generator.logs.summary import Order
     from generator.output import Tree
     from generator.proof import Suite
 
 # Exit codes: 0 fine, 1 findings, 2 the input is wrong, 3 the environment is.
 _FINDINGS, _INPUT, _ENVIRONMENT = 1, 2, 3
+# As shells have it after Ctrl-C.
+_INTERRUPTED = 130
 
 # Above this number of profiles a build report has a line per profile, without details.
 _DETAILED = 10
+
+# So many groups of slow queries are printed.
+_GROUPS = 20
 
 # So many of the other profiles in an output directory are named.
 _NAMED = 3
@@ -114,6 +121,7 @@ def main() -> None:
     \b
     thresher build profiles/*.yaml --out monitoring    write rules and their tests
     thresher test monitoring                           run the tests through promtool
+    thresher logs proxy.log                            which queries are slow, and likely why
     """
 
 
@@ -432,3 +440,54 @@ def schema(markdown: bool) -> int:
 
     click.echo("\n".join(reference(composed())) if markdown else json.dumps(composed(), indent=2))
     return 0
+
+
+@main.command()
+@click.argument("files", nargs=-1, type=_PATHS, metavar="[FILE]...")
+@click.option(
+    "--sort", type=click.Choice(["worst", "total", "count"]), default="worst", show_default=True,
+    help="What comes first: the slowest query, the most time, or the most queries.",
+)  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), help="How many groups to print: by default 20, in JSON all.")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@_command()
+def logs(files: tuple[Path, ...], sort: Order, limit: int | None, form: Format) -> int:
+    """Tell from Milvus proxy logs which queries are slow, and what likely makes them so.
+
+    Reads FILEs, also gzip, or standard input; of all releases, in text or JSON format. Slow queries are grouped by
+    collection and by the shape of their filter: `id == 5` and `id == 7` are one.
+
+    \b
+    Examples:
+      thresher logs proxy.log proxy.log.1.gz
+      kubectl logs deploy/milvus-proxy --since 1h | thresher logs --sort total
+    """
+    from generator.logs import show
+    from generator.logs.summary import summarise
+
+    if not files and sys.stdin is not None and sys.stdin.isatty():
+        raise click.UsageError("give files, or pipe a log into the command")
+    summary = summarise(map(_log, files or (Path("-"),)))
+    if form == "json":
+        click.echo(render(summary.findings, "json", **show.data(summary, sort, limit)))
+    else:
+        for line in show.table(summary, sort, limit or _GROUPS):
+            click.echo(line)
+        if summary.findings:
+            click.echo(render(summary.findings, "text"), err=True)
+    if summary.findings:
+        return _INPUT
+    return _INTERRUPTED if summary.interrupted else 0
+
+
+def _log(path: Path) -> tuple[str, Callable[[], AbstractContextManager[BinaryIO]]]:
+    """The name of a log, and what opens it; `-` is standard input."""
+    if str(path) != "-":
+        return str(path), lambda: open(path, "rb")
+    return "standard input", _stdin
+
+
+def _stdin() -> AbstractContextManager[BinaryIO]:
+    if sys.stdin is None:
+        raise OSError("it is closed")
+    return contextlib.nullcontext(sys.stdin.buffer)

@@ -219,7 +219,7 @@ def _shared_setting(
         where=identity_in_words(identity),
         window=window,
         operations=operations,
-        functions=tuple(_FUNCTION_NAMES[operation] for operation in operations),
+        functions=tuple(FUNCTION_NAMES[operation] for operation in operations),
         cpus=cpus,
         runbook_base_url=runbook_base_url,
         dashboard_url=dashboard_url,
@@ -227,7 +227,7 @@ def _shared_setting(
 
 
 # What req_count calls the operations that sq_latency knows by their query_type.
-_FUNCTION_NAMES = {"search": "Search", "query": "Query", "hybrid_search": "HybridSearch"}
+FUNCTION_NAMES = {"search": "Search", "query": "Query", "hybrid_search": "HybridSearch"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -390,11 +390,6 @@ class AlertContext:
         return self.threshold_ratio
 
     @property
-    def half_window(self) -> Duration:
-        """Until then, what is calm again outweighs what was just too much."""
-        return Duration(self.window.milliseconds / 2)
-
-    @property
     def allowed(self) -> str:
         return f"{plain(self.allowed_ratio * 100)}%"
 
@@ -505,6 +500,26 @@ class AlertContext:
     def threshold_per_minute(self) -> float:
         assert isinstance(self.threshold, Rate)
         return float(self.threshold.per_minute)
+
+    @property
+    def over_rate(self) -> float:
+        """Just more than the threshold, per minute, and not where two engines round two decimals apart."""
+        rate = self.threshold_per_minute * 1.01
+        while 0.4 < rate * 100 % 1 < 0.6:
+            rate *= 1.003
+        return rate
+
+    @property
+    def under_rate(self) -> float:
+        """Just less than the threshold, per minute."""
+        return self.threshold_per_minute * 0.91
+
+    @property
+    def until_under_rate(self) -> Duration:
+        """How long it takes until what is just under the threshold again outweighs what was just over it."""
+        limit = self.threshold_per_minute
+        share = (self.over_rate - limit) / (self.over_rate - self.under_rate)
+        return Duration.of_seconds(math.ceil(float(self.window.seconds) * share * 1.2))
 
     @property
     def past_offset(self) -> Duration:

@@ -95,6 +95,11 @@ def runbook_file(profile: str, alert: str) -> PurePosixPath:
     return PurePosixPath(profile, "runbooks", f"{alert}.md")
 
 
+def alertmanager_file(profile: str) -> PurePosixPath:
+    """Where the inhibition rules of a profile lie in the output, with an example of routes."""
+    return PurePosixPath(profile, "alertmanager", f"{profile}.alertmanager.yaml")
+
+
 def manifest_file(profile: str) -> PurePosixPath:
     """Where the manifest of a profile lies in the output."""
     return PurePosixPath(profile, MANIFEST)

@@ -14,6 +14,7 @@ makes a difference. Two expressions that are the same in full yield the same fro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -38,6 +39,8 @@ class _Outside:
 
 
 _NOTHING: Held = {}
+# A pattern that is a list of values.
+_ALTERNATIVES = re.compile(r"[\w-]+(?:\|[\w-]+)*")
 _SETS = ("and", "or", "unless")
 _COMPARED = ("==", "!=", ">", "<", ">=", "<=")
 _COUNTING = ("count", "group")
@@ -383,7 +386,13 @@ def _own(selector: Any) -> Held:
 
 def _value(held: Held, label: str) -> str | None:
     """The one value that a label can have; None when it can have others."""
-    return next((value for op, value in held.get(label, ()) if op == "="), None)
+    choices = [
+        {value} if op == "=" else set(value.split("|"))
+        for op, value in held.get(label, ())
+        if op == "=" or (op == "=~" and _ALTERNATIVES.fullmatch(value))
+    ]
+    left = set.intersection(*choices) if choices else set()
+    return left.pop() if len(left) == 1 else None
 
 
 def _fixed(left: Held, right: Held, label: str) -> bool:

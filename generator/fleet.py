@@ -18,6 +18,9 @@ from generator.rules import Rule, RuleSet
 
 Compile = Callable[[Profile], RuleSet | tuple[Finding, ...]]
 
+# Rule sets that one fleet file may need; one for each collection with thresholds of its own counts like another.
+MAX_RULE_SETS = 1_000
+
 # Any one value: what matters of a selector is which labels it has.
 _ANY = ("any",)
 
@@ -35,28 +38,29 @@ def merge(fleet: str, deployments: Sequence[Profile], compile_profile: Compile) 
     findings = list(overlaps(deployments))
     if has_errors(findings):
         return Merged((), tuple(findings))
-    alike: dict[object, list[Profile]] = {}
-    signatures: dict[object, object] = {}
+    like: dict[object, list[Profile]] = {}
     for profile in deployments:
-        nameless = _nameless(profile)
-        key = (profile.digest, profile.milvus, nameless.selector, profile.identity)
-        if key not in signatures:
-            compiled = compile_profile(nameless)
-            if isinstance(compiled, tuple):
-                findings += compiled
-                signatures[key] = None
-            else:
-                findings += compiled.findings
-                signatures[key] = _signature(compiled)
-        alike.setdefault(signatures[key], []).append(profile)
+        key = (profile.digest, profile.milvus, tuple(sorted(dict(profile.selector))), profile.identity)
+        like.setdefault(key, []).append(profile)
+    if sum(max(len(members[0].collections), 1) for members in like.values()) > MAX_RULE_SETS:
+        return Merged((), (_too_many(deployments[0]),))
+    alike: dict[object, list[Profile]] = {}
+    for members in like.values():
+        compiled = compile_profile(_nameless(members[0]))
+        if isinstance(compiled, tuple):
+            findings += compiled
+        else:
+            findings += compiled.findings
+            alike.setdefault(_signature(compiled), []).extend(members)
     if has_errors(findings):
         return Merged((), tuple(findings))
     sets: dict[str, Profile] = {}
+    kinds = _by_labels(deployments)
     for members in alike.values():
         for part in _parts(members):
-            mine = {id(member) for member in part}
-            others = [profile for profile in deployments if id(profile) not in mine]
-            pieces, conflict = _apart(part, others)
+            pieces, conflict = _apart(part, kinds)
+            if len(sets) + len(pieces) > MAX_RULE_SETS:
+                return Merged((), (_too_many(deployments[0]),))
             if conflict:
                 wrong = f"{len(part)} deployments with the same rules need {len(pieces)} rule sets"
                 right = f"one selector for all of them might match {_in_words(conflict.selector)} too"
@@ -67,6 +71,13 @@ def merge(fleet: str, deployments: Sequence[Profile], compile_profile: Compile) 
                     merged = replace(merged, name=f"{merged.name}-{_hash(repr(merged.selector))}")
                 sets[merged.name] = merged
     return Merged(tuple(sets.values()), tuple(dict.fromkeys(findings)))
+
+
+def _too_many(profile: Profile) -> Finding:
+    """The finding that no file of so many behaviours is compiled; `profile` is any of its deployments."""
+    wrong = f"the deployments need more than {MAX_RULE_SETS} rule sets"
+    right = "let more of them have the same settings and identity labels, or split the file"
+    return Finding("error", profile.document.file, 0, 0, "deployments", wrong, right)
 
 
 def _nameless(profile: Profile) -> Profile:
@@ -123,14 +134,17 @@ class _Kind:
             for value in values:
                 self._with.setdefault((label, value), []).append(profile)
 
-    def meeting(self, selector: Selector) -> Profile | None:
-        """A member that may select a series which the selector selects too: each label of both has a value of both."""
+    def meeting(self, selector: Selector, besides: frozenset[int] = frozenset()) -> Profile | None:
+        """A member that may select a series which the selector selects too: each label of both has a value of both.
+
+        `besides` are the identities of members that do not count.
+        """
         if not self._members:
             return None
         shared = {label for label, _ in self._members[0].selector}
         wanted = {label: set(values) for label, values in selector if label in shared}
         if not wanted:
-            return self._members[0]
+            return next((member for member in self._members if id(member) not in besides), None)
 
         def candidates(label: str) -> list[list[Profile]]:
             return [self._with.get((label, value), []) for value in wanted[label]]
@@ -141,10 +155,19 @@ class _Kind:
                 member
                 for members in candidates(rarest)
                 for member in members
-                if all(wanted[label] & set(values) for label, values in member.selector if label in wanted)
+                if id(member) not in besides
+                and all(wanted[label] & set(values) for label, values in member.selector if label in wanted)
             ),
             None,
         )
+
+
+def _by_labels(deployments: Iterable[Profile]) -> tuple[_Kind, ...]:
+    """The deployments by the labels that select them."""
+    kinds: dict[frozenset[str], _Kind] = {}
+    for profile in deployments:
+        kinds.setdefault(frozenset(label for label, _ in profile.selector), _Kind()).add(profile)
+    return tuple(kinds.values())
 
 
 def _parts(members: list[Profile]) -> Iterable[list[Profile]]:
@@ -155,12 +178,14 @@ def _parts(members: list[Profile]) -> Iterable[list[Profile]]:
     return parts.values()
 
 
-def _apart(part: list[Profile], others: list[Profile]) -> tuple[list[tuple[Selector, list[Profile]]], Profile | None]:
+def _apart(part: list[Profile], kinds: Iterable[_Kind]) -> tuple[list[tuple[Selector, list[Profile]]], Profile | None]:
     """The part as it is, or split until no piece matches another deployment, which is named then.
 
     Each piece comes with the labels that its members share and the other pieces do not have.
     """
-    conflict = _also_matched(part, others)
+    mine = frozenset(map(id, part))
+    merged = _union(part)
+    conflict = next((found for kind in kinds if (found := kind.meeting(merged, mine))), None)
     if conflict is None:
         return [((), part)], None
     # Pieces that differ in a single label select exactly their members.
@@ -169,17 +194,6 @@ def _apart(part: list[Profile], others: list[Profile]) -> tuple[list[tuple[Selec
     for member in part:
         pieces.setdefault(tuple(sorted(pair for pair in member.selector if pair[0] != free)), []).append(member)
     return list(pieces.items()), conflict
-
-
-def _also_matched(part: list[Profile], others: list[Profile]) -> Profile | None:
-    """Another deployment that the merged selector of the part matches, or cannot be shown not to match."""
-    merged = {label: set(values) for label, values in _union(part)}
-
-    def matches(profile: Profile) -> bool:
-        own = dict(profile.selector)
-        return all(label not in own or values & set(own[label]) for label, values in merged.items())
-
-    return next((profile for profile in others if matches(profile)), None)
 
 
 def _union(part: list[Profile]) -> Selector:

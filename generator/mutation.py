@@ -133,12 +133,18 @@ def _selecting(node: Any, range_: Any, bounds: tuple[float, ...]) -> _Variants:
         shown = f"{name}{op}{quoted_string(value)} of {node.name}"
         yield f"{shown} dropped", tree.selector(node, others, range_, node.offset)
         yield f"{shown} negated", tree.selector(node, [*others, (name, _NEGATED[op], value)], range_, node.offset)
+        for ending, which in _SPELLINGS if _EITHER in value else ():
+            one = [*others, (name, op, value.replace(_EITHER, ending))]
+            yield f"{shown} {which} only", tree.selector(node, one, range_, node.offset)
         for moved in _moved(value, bounds) if name == "le" else ():
             yield f"{shown} becomes {moved}", tree.selector(node, [*others, (name, "=~", moved)], range_, node.offset)
     for factor, what in _SCALED if node.offset else ():
         text = tree.selector(node, chosen, range_, node.offset * factor)
         yield f"`offset {tree.duration(node.offset)}` of {node.name} {what}", text
 
+
+# What a bound may end in, and what it ends in on Prometheus 2 and 3.
+_EITHER, _SPELLINGS = r"(\.0)?", (("", "without .0"), (r"\.0", "with .0"))
 
 _OWN: dict[str, Callable[[Any, tuple[float, ...]], _Variants]] = {
     "BinaryExpr": _binary,

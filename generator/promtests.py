@@ -114,7 +114,8 @@ def suites(rule_set: RuleSet) -> tuple[Suite, ...]:
 
 def _suite(rule_set: RuleSet, step: Duration, *, is_long: bool) -> Suite:
     profile = rule_set.profile
-    setting = step, is_long, profile.window, rule_set.selector, profile.identity, profile.operations[0]
+    labels = frozenset().union(*[_mentioned(group) for group in rule_set.groups])
+    setting = step, is_long, profile.window, rule_set.selector, profile.identity, profile.operations[0], labels
     stages = [_stage(group.release, *setting) for group in rule_set.groups]
     parts: list[_GroupCases] = []
     reads: dict[str, frozenset[str]] = {}
@@ -128,6 +129,15 @@ def _suite(rule_set: RuleSet, step: Duration, *, is_long: bool) -> Suite:
     if not is_long:
         tests.append((_without_data(rule_set.rules, stages[0]),))
     return Suite(profile, step, tuple(group.name for group in rule_set.groups if group.rules), tuple(tests))
+
+
+@lru_cache(maxsize=1024)
+def _mentioned(group: Group) -> frozenset[str]:
+    """What the expressions of a group may name as labels."""
+    return frozenset(word for rule in group.rules for word in _WORD.findall(rule.expr))
+
+
+_WORD = re.compile(r"\b[a-z_]+\b")
 
 
 @lru_cache(maxsize=1024)
@@ -164,24 +174,21 @@ def _group_cases(group: Group, stage: _Stage, borrowed: tuple[tuple[str, frozens
     """The cases of the rules of one group. `borrowed` is what lies behind the series that it reads of other groups."""
     reads = dict(borrowed)
     siblings: dict[object, list[tuple[Case, frozenset[str]]]] = {}
+    fed: dict[object, set[str]] = {}  # the series of all siblings, of which a case must not have any
     for rule in group.rules:
         own = rule.metrics.union((rule.name,), rule.records, *[reads[name] for name in rule.records])
         own |= {_VERDICT} if rule.template.verdict else frozenset()
         reads[rule.name] = reads.get(rule.name, own) | own
         for number, case in enumerate(_cases(rule, stage)):
             key: tuple[object, ...] = rule.template, number, case.moments
-            while key in siblings and not _independent(case, siblings[key]):
+            series = {name for name, _ in case.series}
+            while not series.isdisjoint(fed.setdefault(key, set())):
                 key = (*key, "again")
+            fed[key] |= series
             siblings.setdefault(key, []).append((case, own))
     found = [_combined(tuple(members)) for members in siblings.values()]
     needs = [(case.steps, case.density, case.feeds, read) for case, read in found]
     return _GroupCases(tuple(case for case, _ in found), tuple(needs), reads)
-
-
-def _independent(case: Case, others: list[tuple[Case, frozenset[str]]]) -> bool:
-    """Whether no series of the case is also one of the others'."""
-    series = {name for name, _ in case.series}
-    return all(series.isdisjoint(name for name, _ in other.series) for other, _ in others)
 
 
 @lru_cache(maxsize=4096)
@@ -252,7 +259,7 @@ class _Stage:
     """What the scenarios of a profile are played on: `deployment` are the labels of its targets.
 
     `is_long` says which scenarios: those that tell their step, or the others. `second` is a label in which two targets
-    of one deployment differ.
+    of one deployment differ. Labels of series that are not `mentioned` by any expression are left out.
     """
 
     release: View
@@ -262,6 +269,7 @@ class _Stage:
     deployment: Labels
     samples: Labels
     second: str
+    mentioned: frozenset[str]
 
     def density(self, within: Duration, samples: int) -> int:
         """How many samples a step must have for at least so many in the time; they lie whole milliseconds apart."""
@@ -282,6 +290,7 @@ def _stage(
     selector: Selector,
     identity: tuple[str, ...],
     operation: str,
+    mentioned: frozenset[str],
 ) -> _Stage:
     names = {label: values[0] for label, values in selector}
     deployment = {**{label: f"some-{label.replace('_', '-')}" for label in identity}, **names}
@@ -290,7 +299,7 @@ def _stage(
         "query_type": operation, "msg_type": operation, "function_name": "Search", **deployment,
     }  # fmt: skip
     second = next(label for label in ("instance", "pod", "_".join(deployment)) if label not in deployment)
-    return _Stage(release, step, is_long, window, deployment, samples, second)
+    return _Stage(release, step, is_long, window, deployment, samples, second, mentioned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,7 +398,8 @@ def _beside_others(
     Where nothing may fire, it must not fire either with what was recorded for other profiles.
     """
     base = {**samples, **stage.deployment}
-    given = [{label: str(text) for label, text in each.get("labels", {}).items()} for each in scenario["given"]]
+    stimuli = _unfolded(scenario["given"], rule)
+    given = [{label: str(text) for label, text in each.get("labels", {}).items()} for each in stimuli]
     every = [base, *({**base, **labels} for labels in given)]
     others = bystanders(rule.expr, every, stage.release, case.steps * case.density, raw=first)
     own = {name for name, _ in case.series}
@@ -426,13 +436,12 @@ def _case(
 
 
 def _unfolded(given: Iterable[Mapping[str, Any]], rule: Rule) -> Iterator[Mapping[str, Any]]:
-    """The entries of `given`, those with `for_each` once for each set of labels that it names."""
+    """The entries of `given`, those with `for_each` once for each combination of the labels that it names."""
     for stimulus in given:
-        if "for_each" not in stimulus:
-            yield stimulus
-            continue
-        for labels in lookup(stimulus["for_each"], rule.bindings):
-            yield {**stimulus, "labels": {**stimulus.get("labels", {}), **labels}}
+        paths = stimulus.get("for_each", [])
+        choices = [lookup(path, rule.bindings) for path in ([paths] if isinstance(paths, str) else paths)]
+        for combination in itertools.product([stimulus.get("labels", {})], *choices):
+            yield {**stimulus, "labels": {label: text for labels in combination for label, text in labels.items()}}
 
 
 def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> Iterator[SampleCheck]:
@@ -448,11 +457,13 @@ def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> Iterat
     if nothing:
         yield SampleCheck(last, series, ())
         return
-    value = float(expect["value"])
+    value, is_rate = float(expect["value"]), rule.template.unit.endswith("/s")
     expr = f"abs({series} - {plain(round(value, 9))}) < bool {plain(max(value, 0.1) * 1e-5)}"
     yield SampleCheck(last, expr, ((labels, 1),))
     if story.still:
-        yield SampleCheck(story.steps - 1, f"{series} > bool 0", ((labels, 1),))
+        # Of a rate, there is less left then; of a ratio, there is not.
+        rest = f"({series} > 0) < bool {plain(0.7 * value)}" if is_rate else f"{series} > bool 0"
+        yield SampleCheck(story.steps - 1, rest, ((labels, 1),))
 
 
 def _alerting(
@@ -474,12 +485,19 @@ def _alerting(
     silent = [breach - 1, recovery + story.recovery - 1]
     timing = list(_begin(rule, breach, stage.steps(rule.for_))) if scenario.get("sharp") else []
     if "ends_within" in scenario and firing:
-        ended, kept = recovery + stage.steps(scenario["ends_within"]) + 1, stage.steps(rule.keep_firing_for)
+        ended = recovery + _within(scenario["ends_within"], story, stage) + 1
+        kept = stage.steps(rule.keep_firing_for)
         silent.append(ended + kept)
         if recovery + kept > ended:
             timing.append(_state(rule, recovery + kept - 1, "firing"))
     checks = [AlertCheck(step, rule.name, ()) for step in silent]
     return (*checks, AlertCheck(recovery - 1, rule.name, firing)), tuple(timing)
+
+
+def _within(length: str, story: _Story, stage: _Stage) -> int:
+    """The steps of a duration, or of so many samples."""
+    count, _, unit = length.partition(" ")
+    return math.ceil(int(count) / story.density) if unit == "samples" else stage.steps(length)
 
 
 def _begin(rule: Rule, breach: int, hold: int) -> Iterator[SampleCheck]:
@@ -530,6 +548,7 @@ def _series(
     if unknown := sorted(set(given) - set(own) - {"job", "instance", *stage.deployment}):
         raise ValueError(f"{name} has no label {unknown[0]}")
     special = {"msg_type": "DQLSearch"} if name == RATE_LIMITED else {}
+    own = tuple(label for label in own if label in stage.mentioned)
     labels = {label: known[label][0] if label in known else "x" for label in own}
     labels |= {label: samples[label] for label in (*own, "job", "instance", *stage.deployment) if label in samples}
     labels |= {**special, **given}

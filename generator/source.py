@@ -230,14 +230,14 @@ class _Builder:
                 raise _Stop
             key = event.value
             inner = (*path, key)
-            first = self.keys.get(inner)
             mark: Any = event.start_mark
-            self.keys[inner] = Position(self.file, mark.line + 1, mark.column + 1, inner)
+            here = Position(self.file, mark.line + 1, mark.column + 1, inner)
+            first = self.keys.setdefault(inner, here)
             if key == "<<" and event.implicit[0]:
                 self._refuse(event, inner, "merge key", "write the settings out, or use `extends`")
             elif event.anchor or event.tag is not None:
                 self._refuse(event, inner, "anchor or tag on a key", "remove it")
-            elif first:
+            elif first is not here:
                 self._refuse(event, inner, f"given twice: first in line {first.line}", "keep one of the two")
             elif not isinstance(name := self._scalar(event, inner), str) and name is not _UNUSABLE:
                 self._refuse(event, inner, f"key {quoted(key)} is not text", f'write "{key}" in quotes')

@@ -2,14 +2,15 @@
 
 Written directly rather than through a YAML dumper, which would take most of the time of a build. What makes that
 safe: every free text is written as a JSON string, which is a YAML string too (U+007F to U+009F and the like are
-refused in profiles); expressions are block scalars whose lines the compiler itself has indented.
+refused in profiles, and what is not ASCII stays as it is: of JSON's pairs of escapes, YAML knows nothing);
+expressions are block scalars whose lines the compiler itself has indented.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
-from json.encoder import encode_basestring_ascii as text
+from json.encoder import encode_basestring as text
 
 from generator.profile import Profile
 from generator.promql.text import labelled

@@ -186,6 +186,9 @@ class _Placing:
         self.findings: list[Finding] = []
         self.operations, self.collections = profile.operations, profile.collections
         self.metric = self._latency_metric()
+        # As long as the names of all collections together: written once, not once per scope.
+        self.of_collections = matcher("collection_name", self.collections)
+        self.of_others = matcher("collection_name", self.collections, negated=True)
 
     def _latency_metric(self) -> Metric:
         """The latency histogram: the one with collections where the profile has thresholds for some."""
@@ -222,7 +225,7 @@ class _Placing:
         labels = [label for label in ("db_name", "collection_name") if collections and label in self.metric.labels]
         matching = [matcher("query_type", self.operations)]
         if self.collections:
-            matching.append(matcher("collection_name", self.collections, negated=not collections))
+            matching.append(self.of_collections if collections else self.of_others)
         where = identity_in_words(self.profile.identity)
         if self.collections and not collections:
             where = f"the other collections of {where}"

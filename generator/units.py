@@ -131,3 +131,13 @@ def plain(number: Decimal | float) -> str:
     """A number without exponent or trailing zeros: `0.99`, `1024`, `3`."""
     text = format(number if isinstance(number, Decimal) else Decimal(repr(number)), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def rounded(seconds: float) -> str:
+    """A measured time as people say it, to about three digits: `0.85ms`, `12.5ms`, `8.31s`, `1m40s`, `2h05m`."""
+    for size, unit, smaller, small in ((86_400, "d", 3600, "h"), (3600, "h", 60, "m"), (60, "m", 1, "s")):
+        whole = round(seconds / smaller)
+        if whole * smaller >= size:
+            return f"{whole * smaller // size}{unit}{whole * smaller % size // smaller:02}{small}"
+    value, unit = (seconds, "s") if round(seconds, 3) >= 1 else (seconds * 1e3, "ms")
+    return f"{plain(float(f'{value:.3g}'))}{unit}"

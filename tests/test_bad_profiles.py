@@ -75,3 +75,18 @@ def test_two_files_with_one_name_are_refused(thresher: Thresher, write: Callable
     assert run.exit_code == 2
     says = "b.yaml:2:7: name: same is also the name in a.yaml:2; give each profile a name of its own"
     assert says in run.stderr.splitlines()
+
+
+@pytest.mark.parametrize("part", ["labels", "annotations", "selector", "collections"])
+def test_texts_that_would_make_every_rule_a_long_one_are_refused(
+    part: str, write: Callable[..., Path], thresher: Thresher
+) -> None:
+    value = "{}" if part == "collections" else "b"
+    entries = [f"{'a' * 200}{number:03}: {value}" for number in range(20 if part == "selector" else 200)]
+    if part == "selector":
+        entries[0] = f"a: [{', '.join('b' * 100 + str(number) for number in range(400))}]"
+    write("p.yaml", **{part: "{" + ", ".join(entries) + "}"})
+    run = thresher("build", "p.yaml")
+    assert run.exit_code == 2
+    assert f"p.yaml:{5 if part != 'selector' else 4}:1: {part}: " in run.stderr
+    assert "characters in all; at most 32768: they are repeated in many rules" in run.stderr

@@ -186,3 +186,23 @@ def test_a_rule_set_keeps_its_name_when_others_go(thresher: Thresher, write: Wri
     thresher("build", "fleet.yaml", "--prune")
     assert len(both) == 2
     assert set(manifests()) < both
+
+
+def test_more_rule_sets_than_anybody_could_load_are_refused(write: Write, thresher: Thresher) -> None:
+    alike = fleet(*(f"selector: {{namespace: t-{number}, app: m}}" for number in range(1001)))
+    write("fleet.yaml", alike)
+    assert thresher("build", "fleet.yaml").exit_code == 0
+    for text in (
+        alike.replace("deployments:", "identity: [app]\ndeployments:"),
+        fleet(*(f"selector: {{namespace: t-{number}}}, labels: {{team: t-{number}}}" for number in range(1001))),
+    ):
+        write("fleet.yaml", text)
+        run = thresher("build", "fleet.yaml")
+        assert run.exit_code == 2
+        assert run.stderr.startswith("fleet.yaml: deployments: the deployments need more than 1000 rule sets; ")
+
+
+def test_more_deployments_than_a_file_may_have_are_refused(write: Write, thresher: Thresher) -> None:
+    write("fleet.yaml", fleet(*["selector: {a: b}"] * 10_001))
+    run = thresher("build", "fleet.yaml")
+    assert run.stderr == "fleet.yaml:5:3: deployments: 10001 entries; at most 10000: split the fleet\n"

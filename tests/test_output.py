@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from generator import output
-from tests.conftest import AsUser, Thresher
+from tests.conftest import EXAMPLES, AsUser, Thresher
 
 Write = Callable[..., Path]
 
@@ -24,13 +24,19 @@ def tree(root: Path) -> dict[str, bytes]:
     return {str(path.relative_to(root)): path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
-def test_a_profile_yields_rules_tests_runbooks_and_a_manifest_that_lists_them(write: Write, thresher: Thresher) -> None:
+def test_a_profile_yields_documents_and_a_manifest_that_lists_them(write: Write, thresher: Thresher) -> None:
     write("prod.yaml")
     run = thresher("build", "prod.yaml")
     files = tree(Path("out"))
     assert run.stdout.splitlines()[-1] == f"out: {len(files)} new"
     written = [
-        f"prod/{name}" for name in ("rules/prod.rules.yaml", "tests/prod.long.tests.yaml", "tests/prod.tests.yaml")
+        f"prod/{name}"
+        for name in (
+            "alertmanager/prod.alertmanager.yaml",
+            "rules/prod.rules.yaml",
+            "tests/prod.long.tests.yaml",
+            "tests/prod.tests.yaml",
+        )
     ]
     pages = {name for name in files if name.startswith("prod/runbooks/Milvus")}
     assert files.keys() - pages == {"prod/MANIFEST.json", *written}
@@ -72,7 +78,7 @@ def test_files_of_others_stay_and_files_of_its_own_go(write: Write, thresher: Th
     Path("out/prod/rules/former.yaml").write_text("from a former build", "utf-8")
     write("prod.yaml", thresholds="{slow: 2s}")
     run = thresher("build", "prod.yaml")
-    assert run.stdout.splitlines()[-1] == "out: 6 changed, 1 removed"
+    assert run.stdout.splitlines()[-1] == "out: 7 changed, 1 removed"
     assert "out also holds other, which no given profile yields" in run.stdout
     assert Path("out/prod/rules/by-hand.yaml").read_text("utf-8") == "mine"
     assert Path("out/prod/notes").is_dir()
@@ -434,3 +440,26 @@ def test_the_same_input_yields_the_same_bytes_anywhere(write: Write, tmp_path: P
         )  # fmt: skip
         trees.append(tree(out))
     assert trees[0] == trees[1]
+
+
+ELSEWHERE = [
+    {"PYTHONHASHSEED": "0", "LC_ALL": "C", "TZ": "UTC"},
+    {"PYTHONHASHSEED": "1", "LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu", "PYTHONOPTIMIZE": "2"},
+    {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii", "TZ": "Pacific/Apia"},
+    {"PYTHONHASHSEED": "4294967295", "LC_ALL": "C.UTF-8", "TZ": "", "PYTHONDEVMODE": "1"},
+]
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("environment", ELSEWHERE, ids=lambda environment: environment["LC_ALL"])
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_the_examples_compile_to_what_is_committed_wherever_they_are_compiled(
+    environment: dict[str, str], umask: int, tmp_path: Path
+) -> None:
+    shutil.copytree(EXAMPLES, tmp_path / "\u00e9 xamples", ignore=shutil.ignore_patterns("out"))
+    command = [sys.executable, "-m", "generator", "build", "\u00e9 xamples", "--out", "deep/er/out"]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, **environment}, umask=umask, capture_output=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert tree(tmp_path / "deep/er/out") == tree(EXAMPLES / "out")

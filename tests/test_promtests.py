@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,60 +177,3 @@ def test_promtool_proves_the_examples(
     monkeypatch.setenv("PROMTOOL", promtool)
     run = thresher("test", EXAMPLES / "out" / name)
     assert run.exit_code == 0, run.stdout
-
-
-# A change of the rules, and the alert (or record) whose tests must notice.
-MUTATIONS = {
-    "the allowed share is a little larger": ("< 0.99\n", "< 0.9894\n"),
-    "the allowed share is a little smaller": ("< 0.99\n", "< 0.9906\n"),
-    "a comparison is turned": ("} < 0.99", "} > 0.99"),
-    "the bucket below is read": (r'tier="slow"', r'tier="investigate"'),
-    "the next bucket is read": ('le=~"1024(', 'le=~"2048('),
-    "only one spelling is read": ('le=~"128(\\\\.0)?"', 'le="128"'),
-    "only the other spelling is read": ('le=~"128(\\\\.0)?"', 'le="128.0"'),
-    "the guard against few requests is gone": (
-        "60 * deployment:milvus_searches_judged:rate5m",
-        "1e9 * deployment:milvus_searches_judged:rate5m",
-    ),
-    "the guard against few requests in a spike is gone": (
-        "60 * deployment:milvus_searches:rate5m",
-        "1e9 * deployment:milvus_searches:rate5m",
-    ),
-    "the guard against few requests before a spike is gone": ("60 * avg_over_time", "1e9 * avg_over_time"),
-    "the guard asks for more": (">= 20\n", ">= 21\n"),
-    "`for` is gone": ("        for: 5m\n", ""),
-    "`for` is doubled": ("        for: 5m\n", "        for: 10m\n"),
-    "nodes without the bucket count": ("and on (namespace, node_id, query_type) deployment_node", "or deployment_node"),
-    "increase instead of rate": ("  rate(milvus_proxy_sq_latency_sum", "  increase(milvus_proxy_sq_latency_sum"),
-    "a severity changes": ('severity: "critical"', 'severity: "warning"'),
-    "an annotation changes": ("Too many Milvus requests", "Many Milvus requests"),
-    "a label is lost": (
-        "sum by (namespace, query_type) (\n            rate(milvus_proxy_sq",
-        "sum by (query_type) (\n            rate(milvus_proxy_sq",
-    ),
-    "failures under the old name only": ('status=~"fail|fail_.+|abandon"', 'status="fail"'),
-    "every status counts": (', status="total"}', "}"),
-    "a recorded series of another profile is read": (
-        'deployment:milvus_searches_judged:rate5m{profile="profile", tier="slow"}',
-        'deployment:milvus_searches_judged:rate5m{tier="slow"}',
-    ),
-    "a quota state must be 2": (
-        'milvus_rootcoord_quota_states{namespace=\\"vectors\\"}) > 0',
-        'milvus_rootcoord_quota_states{namespace=\\"vectors\\"}) > 1',
-    ),
-}
-
-
-@pytest.mark.e2e
-@pytest.mark.parametrize("mutation", MUTATIONS)
-def test_the_generated_tests_notice(mutation: str, promtool: str, compiled: Callable[..., Compiled]) -> None:
-    compiled()
-    path = Path("out/profile/rules/profile.rules.yaml")
-    rules = path.read_text("utf-8")
-    old, new = MUTATIONS[mutation]
-    assert old in rules
-    path.write_text(rules.replace(old, new), "utf-8")
-    done = subprocess.run(
-        [promtool, "test", "rules", "out/profile/tests/profile.tests.yaml"], capture_output=True, check=False
-    )
-    assert done.returncode == 1

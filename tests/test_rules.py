@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import yaml
 
 from generator import catalog
 from generator.build import default_rules
@@ -367,3 +369,14 @@ def test_hostile_selector_values_stay_inside_their_strings(compiled: Compile) ->
     value = 'a"} or vector(1) or up{b="\\'
     expr = compiled(selector=f"{{namespace: {value!r}}}".replace("'a", "'a")).named("MilvusQuotaExceeded")["expr"]
     assert 'namespace="a\\"} or vector(1) or up{b=\\"\\\\' in expr
+
+
+def test_characters_of_every_plane_come_through(compiled: Callable[..., Compiled]) -> None:
+    rules = compiled(selector="{namespace: 'é 你 😀'}", labels="{mood: 'ö 好 😀'}", annotations="{hint: 'ü 吗 🔥'}")
+    slow = rules.named("MilvusSearchLatencySlow")
+    assert slow["labels"]["mood"] == "ö 好 😀"
+    assert slow["annotations"]["hint"] == "ü 吗 🔥"
+    assert 'namespace="é 你 😀"' in rules.rules[0]["expr"]
+    tests = yaml.safe_load(Path("out/profile/tests/profile.tests.yaml").read_text("utf-8"))["tests"]
+    fired = [alert for test in tests for check in test.get("alert_rule_test", ()) for alert in check["exp_alerts"]]
+    assert {alert["exp_labels"]["mood"] for alert in fired} == {"ö 好 😀"}

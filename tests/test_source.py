@@ -77,3 +77,8 @@ def test_paths_are_readable_and_cannot_deceive(keys: tuple[str | int, ...], text
 def test_no_text_ends_in_an_exception(text: str) -> None:
     document, findings = parse(text, "f.yaml")
     assert findings or document
+
+
+def test_a_key_given_again_and_again_is_held_against_the_first() -> None:
+    _, findings = parse("a: 1\na: 2\na: 3\n", "f.yaml")
+    assert [finding.wrong for finding in findings] == ["given twice: first in line 1"] * 2

@@ -16,6 +16,7 @@ from generator.source import Document, Keys
 
 MAX_EXTENDS = 10
 MAX_FLEET_NAME = 40
+MAX_DEPLOYMENTS = 10_000
 MAX_FLEET_COLLECTIONS = 50_000
 
 _NOT_INHERITED = ("base", "extends", "deployments")
@@ -144,6 +145,10 @@ class Loader:
             findings.append(
                 document.finding(("name",), wrong, f"at most {MAX_FLEET_NAME}: release and settings are added")
             )
+        given = document.data["deployments"]
+        if len(given) > MAX_DEPLOYMENTS:
+            wrong, right = f"{len(given)} entries", f"at most {MAX_DEPLOYMENTS}: split the fleet"
+            return [], [*findings, document.finding(("deployments",), wrong, right)]
         root, entries = _unfolded(document)
         collections = len(root.data.get("collections", {}))
         if len(entries) * collections > MAX_FLEET_COLLECTIONS:

@@ -8,7 +8,7 @@ import math
 import re
 import unicodedata
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -38,6 +38,8 @@ _NO_TIME, _MILLISECOND, _MAX_WHILE, MAX_DURATION = map(Duration.parse, ("0s", "1
 # An instant query looks back 5 minutes for a sample: with longer intervals, series come and go.
 # prometheus.io/docs/prometheus/latest/querying/basics/#staleness
 MAX_INTERVAL = Duration.parse("5m")
+# Every rule repeats a profile's selector, labels and collections, and every alert's tests its annotations.
+MAX_REPEATED = 32_768
 # Letters and marks that show nothing: fillers, the empty braille pattern, variation selectors and the like.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(code) for code in range(0xFE00, 0xFE10)}
 _DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
@@ -194,6 +196,7 @@ class _Resolver:
                     ("selector", label), "a label that Prometheus keeps to itself", "use a target label", of_key=True
                 )
             selector.append((label, values))
+        self.check_length(("selector",), (value for _, values in selector for value in values))
         return tuple(selector)
 
     def identity(self, selector: Selector, release: catalog.Release | None) -> tuple[str, ...]:
@@ -228,6 +231,7 @@ class _Resolver:
                 self.warn(
                     ("operations", name), f"Milvus {release.name} has no {name}", "these thresholds have no effect"
                 )
+        self.check_length(("collections",), data.get("collections", ()))
         scopes = []
         checked: set[tuple[Keys, ...]] = set()
         for collection in (None, *data.get("collections", {})):
@@ -358,7 +362,14 @@ class _Resolver:
                     (*keys, name), "is set by Thresher or carried by the series", "choose another name", of_key=True
                 )
             self.check_text((*keys, name), value, template=not labels)
+        self.check_length(keys, (text for pair in given.items() for text in pair))
         return tuple(sorted(given.items()))
+
+    def check_length(self, keys: Keys, texts: Iterable[str]) -> None:
+        """Refuses texts that would make every rule they are written into a long one."""
+        if (length := sum(map(len, texts))) > MAX_REPEATED:
+            right = f"at most {MAX_REPEATED}: they are repeated in many rules"
+            self.refuse(keys, f"{length} characters in all", right, of_key=True)
 
     def check_text(self, keys: Keys, value: str, *, template: bool = False) -> None:
         """Refuses text that looks like other text, or that Prometheus would expand."""

@@ -140,7 +140,7 @@ class _Properties:
                 self._sound.add(known)
 
 
-_SHORT, _MANY = 200, 10_000
+_SHORT, _MANY, _MANY_UNKNOWN = 200, 10_000, 1_000
 
 
 def _unique(_: Any, wanted: bool, items: Any, __: Any) -> Iterable[Any]:
@@ -198,10 +198,12 @@ def _findings(document: Document, error: Any) -> Iterable[tuple[Keys, Finding]]:
     write = error.schema.get("x-write", "")
     if error.validator == "additionalProperties":
         known = list(error.schema["properties"])
-        for key in error.instance:
-            if key not in known:
-                at = (*keys, key)
-                yield at, document.finding(at, "unknown key", _suggestion(key, known), of_key=True)
+        unknown = [key for key in error.instance if key not in known]
+        for number, key in enumerate(unknown):
+            at = (*keys, key)
+            # So many are no slips of the pen, and comparing each with all names would take long.
+            right = _suggestion(key, known) if number < _MANY_UNKNOWN else ""
+            yield at, document.finding(at, "unknown key", right, of_key=True)
     elif error.validator == "required":
         for key in error.validator_value:
             if key not in error.instance:

@@ -1,4 +1,4 @@
-"""Milvus, its client and Prometheus as processes: found, started, awaited, asked, and stopped whatever happens."""
+"""Milvus, its client, Prometheus and Alertmanager as processes: found, started, awaited, asked, and always stopped."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import tempfile
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -176,6 +176,28 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class Alertmanager:
+    """A running Alertmanager, by its address."""
+
+    url: str
+
+    def send(self, alerts: Sequence[Mapping[str, str]]) -> None:
+        """Lets alerts with these labels fire."""
+        body = json.dumps([{"labels": labels} for labels in alerts]).encode()
+        request = urllib.request.Request(f"{self.url}/api/v2/alerts", body, {"Content-Type": "application/json"})
+        with _open(request, timeout=60):
+            pass
+
+    def muted(self) -> dict[bool, list[dict[str, str]]]:
+        """The labels of the alerts that other alerts mute (True), and of the rest (False)."""
+        found: dict[bool, list[dict[str, str]]] = {True: [], False: []}
+        with _open(f"{self.url}/api/v2/alerts", timeout=60) as answer:
+            for alert in json.load(answer):
+                found[bool(alert["status"]["inhibitedBy"])].append(alert["labels"])
+        return found
+
+
+@dataclass(frozen=True)
 class Prometheus:
     """A running Prometheus, by its address."""
 
@@ -199,17 +221,42 @@ class Prometheus:
 
 def prometheus_program() -> str:
     """The Prometheus named by `PROMETHEUS`, on PATH, or from `make e2e-parts`. Skips where there is none."""
-    if named := os.environ.get("PROMETHEUS"):
-        return shutil.which(named) or pytest.skip(f"PROMETHEUS is {named}, which is no program that can be run")
-    found = shutil.which("prometheus") or shutil.which(TOOLS / "bin" / "prometheus")
-    return found or pytest.skip("there is no prometheus on PATH or in .tools; `make e2e-parts` gets one")
+    return program("prometheus")
+
+
+def program(name: str) -> str:
+    """The program named by the variable of its name, on PATH, or from `make e2e-parts`. Skips where there is none."""
+    if named := os.environ.get(name.upper()):
+        return shutil.which(named) or pytest.skip(f"{name.upper()} is {named}, which is no program that can be run")
+    found = shutil.which(name) or shutil.which(TOOLS / "bin" / name)
+    return found or pytest.skip(f"there is no {name} on PATH or in .tools; `make e2e-parts` gets one")
+
+
+@contextmanager
+def alertmanager(config: Path, folder: Path) -> Iterator[Alertmanager]:
+    """An Alertmanager with this configuration, alone, on a free port of the loopback interface."""
+    address = _free_address()
+    command: list[str | Path] = [
+        program("alertmanager"),
+        f"--config.file={config}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address={address}",
+        "--cluster.listen-address=",
+    ]
+    with running("alertmanager", command, folder) as process:
+        await_that("Alertmanager was ready", lambda: _healthy(f"http://{address}/-/ready"), process)
+        yield Alertmanager(f"http://{address}")
+
+
+def _free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return f"127.0.0.1:{probe.getsockname()[1]}"
 
 
 @contextmanager
 def prometheus(config: str, folder: Path) -> Iterator[Prometheus]:
     """A Prometheus with this configuration, on a free port of the loopback interface."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = _free_address()
     file = folder / "prometheus.yml"
     file.write_text(config, "utf-8")
     command: list[str | Path] = [
