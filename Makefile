@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/$(TOOLS)/bin:$(PATH)
 help:
 	@echo 'make rules      compile every profile in examples/'
 	@echo 'make test       run the whole test suite (servers that are missing are skipped, and named)'
-	@echo 'make e2e-parts  install the servers for the end-to-end tests: Milvus, Prometheus and Alertmanager'
+	@echo 'make e2e-parts  install what the end-to-end tests run: Milvus, Prometheus, promtools, vmalert-tool, Alertmanager'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make bench      measure the speed of builds and of reading logs, and what the rules cost a real Prometheus'
 
@@ -37,6 +37,7 @@ promtool:
 e2e-parts: promtool
 	@.ci/fetch-prometheus $(TOOLS) prometheus
 	@.ci/fetch-prometheus $(TOOLS) alertmanager
+	@.ci/fetch-matrix $(TOOLS)/matrix
 	@.ci/make-venv $(PYTHON) $(TOOLS)/milvus -r tests/e2e/requirements.txt
 
 $(VENV)/ready: pyproject.toml constraints.txt .ci/make-venv

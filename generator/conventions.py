@@ -55,6 +55,25 @@ def telling(labels: Iterable[tuple[str, str]], *, is_alert: bool) -> str:
     return f"{{{', '.join(pairs)}}}" if pairs else ""
 
 
+# Between the scenarios that the name of a test lists.
+_BETWEEN = " | "
+
+
+def test_name(scenarios: Iterable[str]) -> str:
+    """The name of a test that plays these scenarios, each given as `rule: scenario`."""
+    return _BETWEEN.join(scenarios)
+
+
+def scenarios(test: str) -> tuple[str, ...]:
+    """The scenarios that the name of a test lists."""
+    return tuple(test.split(_BETWEEN))
+
+
+def without_level(name: str) -> str:
+    """What rules of one template have in common in their names: all of an alert's, and all but a series' level."""
+    return name.split(":", 1)[-1] if RECORDED.fullmatch(name) else name
+
+
 def series_name(level: str, metric: str, operation: str, window: Duration | None) -> str:
     """The name of a recorded series, with the window that it is measured over.
 

@@ -1,20 +1,23 @@
 """What was built from a profile, and how: a summary for people and for tools.
 
 `MANIFEST.json` lists the files of a profile (which makes them Thresher's to replace and to remove), where each
-threshold is measured, and what was left out or replaced, and why.
+threshold is measured, what was left out or replaced, and why, and the scenarios that prove the rules.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
 
 from generator import __version__
+from generator.conventions import without_level
 from generator.output import sha256
 from generator.profile import Profile
-from generator.rules import RuleSet
+from generator.promtests import applies
+from generator.rules import Group, RuleSet
 from generator.thresholds import PlacedScope
 
 
@@ -34,6 +37,7 @@ def manifest(profile: Profile, rule_set: RuleSet, files: Mapping[PurePosixPath, 
         "thresholds": [_thresholds(scope) for scope in rule_set.scopes],
         "left_out": [{"rule": each.rule, "why": each.why} for each in remarks if not each.instead],
         "replaced": [{"rule": each.rule, "by": each.instead, "why": each.why} for each in remarks if each.instead],
+        **_proof(rule_set.groups),
         "rules": len(rule_set.rules) - alerts,
         "alerts": alerts,
         "files": {str(path.relative_to(profile.name)): sha256(content) for path, content in sorted(files.items())},
@@ -51,6 +55,32 @@ def _deployment(deployment: tuple[str, Any]) -> dict[str, Any]:
         "milvus": milvus,
         "selector": {label: values[0] if len(values) == 1 else list(values) for label, values in selector},
     }
+
+
+@lru_cache(maxsize=1024)
+def _proof(groups: tuple[Group, ...]) -> dict[str, Any]:
+    """The scenarios of each rule: those that its tests must play, and those that are not for this release or profile.
+
+    Rules of one template that differ in their level only have them in common.
+    """
+    played: dict[str, dict[str, bool]] = {}
+    without_data = []
+    for rule in (rule for group in groups for rule in group.rules):
+        of_rule = played.setdefault(without_level(rule.name), {})
+        for scenario in rule.scenarios:
+            of_rule[scenario["name"]] = applies(rule, scenario) or of_rule.get(scenario["name"], False)
+        if rule.template.fires_without_data:
+            without_data.append(rule.name)
+    return {
+        "scenarios": _named(played, wanted=True),
+        "scenarios_left_out": _named(played, wanted=False),
+        "fire_without_data": list(dict.fromkeys(without_data)),
+    }
+
+
+def _named(played: Mapping[str, Mapping[str, bool]], *, wanted: bool) -> dict[str, list[str]]:
+    found = {rule: [name for name, each in of_rule.items() if each is wanted] for rule, of_rule in played.items()}
+    return {rule: names for rule, names in found.items() if names}
 
 
 def _thresholds(placed: PlacedScope) -> dict[str, Any]:

@@ -377,7 +377,7 @@ def _cases(rule: Rule, stage: _Stage) -> tuple[Case, ...]:
         try:
             if ("step" in scenario) != stage.is_long:
                 continue
-            if "when" in scenario and not lookup(scenario["when"], rule.bindings):
+            if not applies(rule, scenario):
                 continue
             spellings = (0, 1) if scenario.get("spellings") == "both" else (None,)
             first = not cases and not stage.is_long
@@ -412,7 +412,13 @@ def _beside_others(
     return replace(case, series=case.series + series, samples=checks, feeds=case.feeds | rule.records)
 
 
-_SPELLED = (" (`le` as Prometheus 2 keeps it)", " (`le` as Prometheus 3 has it)")
+def applies(rule: Rule, scenario: Mapping[str, Any]) -> bool:
+    """Whether a scenario of its template is one of this rule: `when` names what must hold."""
+    return "when" not in scenario or bool(lookup(scenario["when"], rule.bindings))
+
+
+# What is appended to the name of a scenario that runs in both spellings of `le`.
+SPELLED = (" (`le` as Prometheus 2 keeps it)", " (`le` as Prometheus 3 has it)")
 
 
 def _case(
@@ -431,7 +437,7 @@ def _case(
         alerts, checks = _alerting(rule, scenario, samples, story, stage)
     else:
         alerts, checks = (), tuple(_recorded(rule, scenario["expect"], samples, story))
-    name = f"{rule.name}: {scenario['name']}{'' if spelling is None else _SPELLED[spelling]}"
+    name = f"{rule.name}: {scenario['name']}{'' if spelling is None else SPELLED[spelling]}"
     return Case(name, tuple(series), alerts, checks, frozenset(feeds), story.steps, story.density)
 
 

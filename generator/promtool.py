@@ -29,12 +29,16 @@ Put it on PATH, or name it in the environment variable PROMTOOL."""
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one test file. `problems` is empty when every test in it passed."""
+    """What became of one test file. `problems` is empty when every test in it passed.
+
+    `tested` says whether it came to its tests; then a problem is what promtool printed of them.
+    """
 
     file: Path
     tests: int
     seconds: float
     problems: tuple[str, ...]
+    tested: bool
 
 
 def find() -> str:
@@ -108,12 +112,18 @@ def _outcome(promtool: str, file: Path) -> Outcome:
     tests, problems = _unproven(file)
     if not problems:
         rules = [str(path) for path in rule_files(file, read(file))]
-        for command in (["check", "rules", "--lint-fatal", *rules], ["test", "rules", str(file)]):
-            done = subprocess.run([promtool, *command], capture_output=True, text=True, check=False)
-            if done.returncode or "FAILED" in done.stdout + done.stderr:
-                problems.append((done.stdout + done.stderr).strip() or f"promtool ended with {done.returncode}")
-                break
-    return Outcome(file, tests, time.monotonic() - start, tuple(problems))
+        problems += _refused(promtool, "check", "rules", "--lint-fatal", *rules)
+    tested = not problems
+    if tested:
+        problems += _refused(promtool, "test", "rules", str(file))
+    return Outcome(file, tests, time.monotonic() - start, tuple(problems), tested)
+
+
+def _refused(promtool: str, *command: str) -> list[str]:
+    """What promtool prints when it is not content; nothing when it is."""
+    done = subprocess.run([promtool, *command], capture_output=True, text=True, check=False)
+    output = done.stdout + done.stderr
+    return [output.strip() or f"promtool ended with {done.returncode}"] if done.returncode or "FAILED" in output else []
 
 
 def _unproven(file: Path) -> tuple[int, list[str]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from json.encoder import encode_basestring as text
 
+from generator.conventions import test_name
 from generator.profile import Profile
 from generator.promql.text import labelled
 from generator.promtests import Case, Labels, Suite
@@ -77,7 +78,7 @@ def tests_yaml(suite: Suite, rules_file: str) -> str:
 
 @lru_cache(maxsize=512)
 def _test(cases: tuple[Case, ...], step: Duration) -> str:
-    lines = [f"  - name: {text(' | '.join(case.name for case in cases))}", f"    interval: {_interval(cases, step)}"]
+    lines = [f"  - name: {text(test_name(case.name for case in cases))}", f"    interval: {_interval(cases, step)}"]
     for key, part in (("input_series", _series), ("alert_rule_test", _alerts), ("promql_expr_test", _samples)):
         written = [each for case in cases if (each := part(case, step))]
         if written:
@@ -93,7 +94,7 @@ def _interval(cases: tuple[Case, ...], step: Duration) -> Duration:
 @lru_cache(maxsize=4096)
 def _series(case: Case, _: Duration) -> str:
     return "\n".join(
-        [f"      - series: {_literal(series)}\n        values: {values}" for series, values in case.series]
+        [f"      - series: {_literal(series)}\n        values: {_literal(values)}" for series, values in case.series]
     )
 
 

@@ -21,6 +21,9 @@ LATENCY = "milvus_proxy_sq_latency"
 COLLECTION_LATENCY = "milvus_proxy_collection_sq_latency"
 SLOW_QUERIES = "milvus_proxy_slow_query_count"
 
+# Each has rules and tests of its own: more would take longer to compile, and to evaluate, than anybody waits.
+MAX_SCOPES = 200
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -214,6 +217,10 @@ class _Placing:
                 by_thresholds.setdefault(thresholds, []).append(operation)
             collections = () if deployment else tuple(members)
             scopes += [self._scope(tuple(operations), collections) for operations in by_thresholds.values()]
+        if len(scopes) > MAX_SCOPES:
+            wrong, right = f"{len(scopes)} different sets of thresholds", f"at most {MAX_SCOPES} in one profile"
+            self.findings.append(self.profile.document.finding(("collections",), wrong, right, of_key=True))
+            return ()
         if len(scopes) == 1:
             scopes = [replace(scopes[0], label="")]
         return tuple([placed for scope in scopes if (placed := self._placed(scope))])

@@ -90,3 +90,15 @@ def test_texts_that_would_make_every_rule_a_long_one_are_refused(
     assert run.exit_code == 2
     assert f"p.yaml:{5 if part != 'selector' else 4}:1: {part}: " in run.stderr
     assert "characters in all; at most 32768: they are repeated in many rules" in run.stderr
+
+
+def test_more_sets_of_thresholds_than_anybody_could_evaluate_are_refused(
+    write: Callable[..., Path], thresher: Thresher
+) -> None:
+    entries = ", ".join(f"c{number}: {{thresholds: {{slow: 1s{number}ms}}}}" for number in range(200))
+    write("p.yaml", collections=f"{{{entries}}}")
+    run = thresher("build", "p.yaml")
+    assert run.exit_code == 2
+    assert run.stderr.endswith(
+        "p.yaml:5:1: collections: 201 different sets of thresholds; at most 200 in one profile\n"
+    )

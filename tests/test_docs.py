@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from generator import catalog
+from generator import catalog, promtool, testfile
 from tests.conftest import EXAMPLES, ROOT
+from tests.e2e import test_every_tool
 
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
@@ -90,3 +91,22 @@ def test_no_file_names_the_address_of_a_package_registry() -> None:
     for name in listed:
         if (ROOT / name).suffix in (".txt", ".toml", ".yaml", ".json", ".md", ".cfg", "") and (ROOT / name).is_file():
             assert not registries.search((ROOT / name).read_text("utf-8", "replace")), name
+
+
+def test_the_table_of_what_was_proven_is_right() -> None:
+    proof = (ROOT / "docs/proof.md").read_text("utf-8")
+    rows = []
+    for path in sorted((EXAMPLES / "out").iterdir()):
+        manifest = json.loads((path / "MANIFEST.json").read_text("utf-8"))
+        tests = [test for file in sorted((path / "tests").iterdir()) for test in testfile.tests(promtool.read(file))]
+        scenarios = sum(len(test.scenarios) for test in tests)
+        rules = manifest["rules"] + manifest["alerts"]
+        cells = (path.name, manifest["milvus"], rules, len(tests), scenarios)
+        rows.append(f"| {' | '.join(map(str, cells))} |")
+    assert [line for line in proof.splitlines() if line.startswith(tuple(row[:5] for row in rows))] == rows
+    assert [line.split("`")[1] for line in proof.splitlines() if line.startswith("- `")] == [
+        *(f"promtool {version}" for version in test_every_tool.PROMTOOLS),
+        "vmalert-tool",
+    ]
+    excepted = len(test_every_tool.EXCEPTIONS)
+    assert f"{excepted or 'none'} of the scenarios is an exception there" in " ".join(proof.split())

@@ -277,7 +277,11 @@ HEAVY = {
         HEAD + "selector:\n" + many(f"  l#: [{', '.join(f'v{number}' for number in range(1000))}]", 20),
         "characters in all",
     ),
-    "collections": (ONE + "collections:\n" + many(f"  {'x' * 60}#: {{thresholds: {{slow: 1s#ms}}}}", 500), ""),
+    "collections": (ONE + "collections:\n" + many(f"  {'x' * 60}#: {{thresholds: {{slow: 1s#ms}}}}", 199), ""),
+    "collections that all differ": (
+        ONE + "collections:\n" + many("  c#: {thresholds: {slow: 1s#ms}}", 500),
+        "501 different sets of thresholds",
+    ),
     "too many collections": (ONE + "collections:\n" + many("  c#: {thresholds: {slow: #ms}}", 9_000), "at most 500"),
     "many deployments": (HEAD + "deployments:\n" + many("  - selector: {a: b#}", 10_000), ""),
     "too many deployments": (HEAD + "deployments:\n" + many("  - {}", 40_000), "at most 10000"),
