@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from generator import alertmanager, catalog, conventions, fleet, promtests, source, targets, templates
+from generator import alertmanager, catalog, conventions, fleet, promtests, runbooks, source, targets, templates
 from generator.dashboards.documents import documents, fleet_overview
 from generator.findings import Finding
 from generator.manifest import fleet_manifest, manifest
@@ -57,7 +57,9 @@ def _more_mistakes(profiles: Iterable[Profile]) -> Iterator[Finding]:
 def schema() -> Schema:
     """The JSON Schema of profiles, with the settings of every alert. Treat it as read-only."""
     alerts = templates.load().alerts.values()
-    return compose({alert.name: (alert.says, alert.settings) for alert in alerts})
+    return compose(
+        {alert.name: (alert.says, alert.settings) for alert in alerts}, {alert.name: alert.evidence for alert in alerts}
+    )
 
 
 def loader() -> Loader:
@@ -112,9 +114,9 @@ def _overview(fleet: str, rule_sets: Sequence[RuleSet]) -> Overview:
     return Overview(fleet, {**found.files, conventions.manifest_file(fleet): manifest}, found.remarks)
 
 
-def default_rules(milvus: str) -> RuleSet:
-    """What a profile without any settings of its own compiles to for a release."""
-    text = f'version: 1\nname: default\nmilvus: "{milvus}"\nselector: {{namespace: milvus}}\n'
+def default_rules(milvus: str, settings: str = "") -> RuleSet:
+    """What a profile with no settings of its own but these (lines of YAML) compiles to for a release."""
+    text = f'version: 1\nname: default\nmilvus: "{milvus}"\nselector: {{namespace: milvus}}\n{settings}'
     document, _ = source.parse(text, "default")
     assert document is not None
     profile, _ = resolve(document, loader().defaults)
@@ -143,6 +145,9 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     }
     for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
         files[path] = put_back(header + targets.tests_yaml(suite, f"../rules/{rules_file.name}")).encode()
+    head = runbooks.header(profile)
+    for alert, page in runbooks.pages(rule_set):
+        files[conventions.runbook_file(profile.name, alert)] = (head + put_back(page)).encode()
     dashboards = documents(rule_set)
     files |= dashboards.files
     files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files, dashboards.remarks).encode()

@@ -53,6 +53,17 @@ class Milvus:
         return "search_latency" if self.release.metric("search_latency") else "knowhere_search_latency"
 
     @cached_property
+    def other_index_calls(self) -> tuple[str, ...]:
+        """The histograms of calls into the vector index that are no plain searches: range searches and iterators."""
+        names = ("range_search_latency", "knowhere_range_search_latency", "ann_iterator_init_latency")
+        return tuple(name for name in names if self.release.metric(name))
+
+    @cached_property
+    def has_iterators(self) -> bool:
+        """Whether the vector index counts iterators."""
+        return self.release.metric("ann_iterator_init_latency") is not None
+
+    @cached_property
     def failed_status(self) -> str:
         """The status of a request that failed."""
         return self._status(_REQUESTS, "fail") or "fail"
@@ -103,11 +114,13 @@ class Setting:
     selector: str
     identity: str
     identity_and_job: str
+    identity_and_target: str
     open_labels: tuple[str, ...]
     where: str
     window: Duration
     operations: tuple[str, ...]
     functions: tuple[str, ...]
+    cpus: float | None
     runbook_base_url: str
     dashboard_url: str
 
@@ -137,10 +150,13 @@ class Setting:
         names = {field.name: getattr(self, field.name) for field in fields(self)}
         return {**names, "series": self.series, "matcher": matcher}
 
-    def series(self, record: str, scope: Scope | None = None) -> str:
-        """The name of the series that the template `record` records (at the level of the scope)."""
+    def series(self, record: str, scope: Scope | None = None, operation: str = "") -> str:
+        """The name of the series that the template `record` records (at the level of the scope).
+
+        `operation` is that of one of several series, where the template records several.
+        """
         template = self.library.records[record]
-        return self.series_of(template, template.operation, scope)
+        return self.series_of(template, operation or template.operation, scope)
 
     def series_of(self, template: RuleTemplate, operation: str, scope: Scope | None) -> str:
         level = (
@@ -166,6 +182,7 @@ def settings_of(profile: Profile, release: Release, library: Library, names: Nam
             profile.identity,
             profile.window,
             profile.operations,
+            profile.cpus,
             profile.runbook_base_url,
             profile.dashboard_url,
         )
@@ -182,6 +199,7 @@ def _shared_setting(
     identity: tuple[str, ...],
     window: Duration,
     operations: tuple[str, ...],
+    cpus: float | None,
     runbook_base_url: str,
     dashboard_url: str,
 ) -> Setting:
@@ -196,11 +214,13 @@ def _shared_setting(
         selector=", ".join(matcher(label, values) for label, values in selector),
         identity=names,
         identity_and_job=names if "job" in identity else f"{names}, job",
+        identity_and_target=", ".join(dict.fromkeys([*identity, "job", "instance"])),
         open_labels=tuple(label for label in identity if label not in fixed),
         where=identity_in_words(identity),
         window=window,
         operations=operations,
         functions=tuple(FUNCTION_NAMES[operation] for operation in operations),
+        cpus=cpus,
         runbook_base_url=runbook_base_url,
         dashboard_url=dashboard_url,
     )
@@ -428,7 +448,7 @@ class AlertContext:
         return float(self.min_per_minute) * 0.98
 
     @property
-    def threshold(self) -> Share | Factor | Rate | int:
+    def threshold(self) -> Share | Factor | Rate | Duration | int:
         assert self.settings.threshold is not None
         return self.settings.threshold
 
@@ -445,6 +465,31 @@ class AlertContext:
     def threshold_ratio(self) -> Decimal:
         assert isinstance(self.threshold, Share)
         return self.threshold.ratio
+
+    @property
+    def min_milliseconds(self) -> float:
+        """The mean time that is still too short for the alert."""
+        assert self.settings.min_time is not None
+        return float(self.settings.min_time.milliseconds)
+
+    @property
+    def least(self) -> int:
+        assert self.settings.least is not None
+        return self.settings.least
+
+    @property
+    def over_ratio(self) -> float:
+        """A share just above the threshold."""
+        return float(self.threshold_ratio + self._little)
+
+    @property
+    def under_ratio(self) -> float:
+        """A share just below the threshold."""
+        return float(self.threshold_ratio - self._little)
+
+    @property
+    def _little(self) -> Decimal:
+        return Decimal("0.05") * min(self.threshold_ratio, 1 - self.threshold_ratio)
 
     @property
     def threshold_times(self) -> float:
@@ -485,6 +530,22 @@ class AlertContext:
         return Duration(
             self.window.milliseconds + self.settings.for_.milliseconds + margin(self.settings, self.window).milliseconds
         )
+
+    @property
+    def lately(self) -> Duration:
+        """For how long something has happened lately: long enough to be still so when the alert fires."""
+        assert isinstance(self.threshold, Duration)
+        return max(self.threshold, self.past_offset)
+
+    @property
+    def lately_almost(self) -> Duration:
+        """A time, for tests, that is clearly shorter than lately."""
+        return Duration(math.floor(self.lately.milliseconds * Decimal("0.8")) * Decimal(1))
+
+    @property
+    def lately_and_more(self) -> Duration:
+        """A time, for tests, that is clearly longer than lately."""
+        return Duration(math.ceil(self.lately.milliseconds * Decimal("1.3")) * Decimal(1))
 
     @property
     def spiked(self) -> float:

@@ -13,17 +13,19 @@ from pathlib import PurePosixPath
 from generator.units import Duration
 
 # The labels that tell results apart beside those of the deployment's identity.
-PROFILE, SEVERITY, TIER, CAUSE, PHASE, PART, SCOPE = "profile", "severity", "tier", "cause", "phase", "part", "scope"
+PROFILE, SEVERITY, TIER, CAUSE, FINDING = "profile", "severity", "tier", "cause", "finding"
+PHASE, PART, SCOPE = "phase", "part", "scope"
 
-OWN_LABELS = frozenset({"alertname", "alertstate", PROFILE, SEVERITY, TIER, CAUSE, PHASE, PART, SCOPE})
+OWN_LABELS = frozenset({"alertname", "alertstate", PROFILE, SEVERITY, TIER, CAUSE, FINDING, PHASE, PART, SCOPE})
 # Labels that series carry, or that Prometheus servers add: setting one on an alert would merge alerts or be lost.
 RESERVED_LABELS = OWN_LABELS | {
     "le", "quantile", "query_type", "node_id", "collection_name", "db_name", "role_name", "function_name", "msg_type",
     "quota_states", "status", "job", "instance", "cluster", "alertgroup", "alertgroup_interval",
 }  # fmt: skip
 
-SUMMARY, DESCRIPTION, RUNBOOK_URL, DASHBOARD_URL = "summary", "description", "runbook_url", "dashboard_url"
-RESERVED_ANNOTATIONS = frozenset({SUMMARY, DESCRIPTION})
+SUMMARY, DESCRIPTION, VERDICT = "summary", "description", "verdict"
+RUNBOOK_URL, DASHBOARD_URL = "runbook_url", "dashboard_url"
+RESERVED_ANNOTATIONS = frozenset({SUMMARY, DESCRIPTION, VERDICT})
 
 LEVELS = {
     "deployment": "the identity of the deployment, and what tells its kinds of requests apart",
@@ -48,7 +50,7 @@ RECORDED = re.compile(r"[a-z_]+:[a-z0-9_]+:[a-z0-9_]+")
 
 def telling(labels: Iterable[tuple[str, str]], *, is_alert: bool) -> str:
     """The labels that tell a rule from others of its name, as a selector; empty where none does."""
-    kept = (PART, SCOPE) if is_alert else (PART, SCOPE, TIER, PHASE)
+    kept = (PART, SCOPE) if is_alert else (PART, SCOPE, TIER, PHASE, FINDING)
     pairs = [f'{label}="{text}"' for label, text in labels if label in kept]
     return f"{{{', '.join(pairs)}}}" if pairs else ""
 
@@ -105,6 +107,11 @@ def tests_files(profile: str) -> tuple[PurePosixPath, PurePosixPath]:
     """Where the tests of a profile lie in the output: the usual ones, and those of what lasts for days."""
     directory = PurePosixPath(profile, "tests")
     return directory / f"{profile}.tests.yaml", directory / f"{profile}.long.tests.yaml"
+
+
+def runbook_file(profile: str, alert: str) -> PurePosixPath:
+    """Where the runbook of an alert lies in the output."""
+    return PurePosixPath(profile, "runbooks", f"{alert}.md")
 
 
 def alertmanager_file(profile: str) -> PurePosixPath:

@@ -115,7 +115,8 @@ def alert(rule: Rule, rule_set: RuleSet) -> Iterator[str]:
         how = "a share interpolated inside a bucket" if guess else "an exact share of requests at a bucket bound"
         yield f"  decided by {how}: fires when less than {plain(settings.quantile)} of them are faster"
     yield f"  reads {', '.join(sorted(_metrics(rule, rule_set)))}"
-    scenarios = [str(scenario["name"]) for scenario in rule.scenarios]
+    parts = [other for other in rule_set.rules if other.template.part_of == rule.name]
+    scenarios = [str(scenario["name"]) for each in (*parts, rule) for scenario in each.scenarios]
     if scenarios:
         yield f"  proven by: {'; '.join(dict.fromkeys(scenarios))}"
 
@@ -124,7 +125,7 @@ def _metrics(rule: Rule, rule_set: RuleSet) -> set[str]:
     """The metrics that the rule reads, also through recorded series."""
     found, open_ = set(rule.metrics), set(rule.records)
     for other in reversed(rule_set.rules):
-        if other.name in open_:
+        if other.name in open_ and other.template.part_of in ("", rule.name):
             found |= other.metrics
             open_ |= other.records
     return found

@@ -20,6 +20,7 @@ from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Any
 
+from generator import conventions
 from generator.buckets import Point, spellings
 from generator.bystanders import OTHER, bystanders, constant
 from generator.catalog import View
@@ -29,6 +30,7 @@ from generator.promql.text import equals, labelled
 from generator.rules import Group, Rule, RuleSet
 from generator.templates import TemplateError, lookup
 from generator.units import Duration, Factor, plain
+from generator.verdict import UNKNOWN
 
 Labels = Mapping[str, str]
 
@@ -115,9 +117,14 @@ def _suite(rule_set: RuleSet, step: Duration, *, is_long: bool) -> Suite:
     labels = frozenset().union(*[_mentioned(group) for group in rule_set.groups])
     setting = step, is_long, profile.window, rule_set.selector, profile.identity, profile.operations[0], labels
     stages = [_stage(group.release, *setting) for group in rule_set.groups]
-    parts = [_group_cases(group, stage) for group, stage in zip(rule_set.groups, stages, strict=True)]
+    parts: list[_GroupCases] = []
+    reads: dict[str, frozenset[str]] = {}
+    for group, stage in zip(rule_set.groups, stages, strict=True):
+        parts.append(_group_cases(group, stage, tuple([(name, reads[name]) for name in group.borrowed])))
+        reads |= parts[-1].reads
     cases = [case for part in parts for case in part.cases]
-    plan = _packed(tuple(part.needs for part in parts))
+    behind = frozenset().union(*reads.values())
+    plan = _packed(tuple(tuple([_with_verdict(needs, behind) for needs in part.needs]) for part in parts))
     tests = [tuple([cases[index] for index in pack]) for pack in plan]
     if not is_long:
         tests.append((_without_data(rule_set.rules, stages[0]),))
@@ -144,20 +151,33 @@ def _long_step(group: Group) -> Duration | None:
 _Needs = tuple[int, int, frozenset[str], frozenset[str]]
 
 
+# Stands for what lies behind a verdict, which is recorded in later groups.
+_VERDICT = "verdict"
+
+
+def _with_verdict(needs: _Needs, behind: frozenset[str]) -> _Needs:
+    """The needs of a case; with a verdict in an annotation, it reads whatever is recorded."""
+    return (*needs[:3], needs[3] | behind) if _VERDICT in needs[3] else needs
+
+
 @dataclass(frozen=True, slots=True)
 class _GroupCases:
+    """The cases of a group, and what lies behind each series that it records: metrics and other recorded series."""
+
     cases: tuple[Case, ...]
     needs: tuple[_Needs, ...]
+    reads: Mapping[str, frozenset[str]]
 
 
 @lru_cache(maxsize=1024)
-def _group_cases(group: Group, stage: _Stage) -> _GroupCases:
-    """The cases of the rules of one group."""
-    reads: dict[str, frozenset[str]] = {}
+def _group_cases(group: Group, stage: _Stage, borrowed: tuple[tuple[str, frozenset[str]], ...]) -> _GroupCases:
+    """The cases of the rules of one group. `borrowed` is what lies behind the series that it reads of other groups."""
+    reads = dict(borrowed)
     siblings: dict[object, list[tuple[Case, frozenset[str]]]] = {}
     fed: dict[object, set[str]] = {}  # the series of all siblings, of which a case must not have any
     for rule in group.rules:
-        own = rule.metrics.union(rule.records, *[reads[name] for name in rule.records])
+        own = rule.metrics.union((rule.name,), rule.records, *[reads[name] for name in rule.records])
+        own |= {_VERDICT} if rule.template.verdict else frozenset()
         reads[rule.name] = reads.get(rule.name, own) | own
         for number, case in enumerate(_cases(rule, stage)):
             key: tuple[object, ...] = rule.template, number, case.moments
@@ -168,7 +188,7 @@ def _group_cases(group: Group, stage: _Stage) -> _GroupCases:
             siblings.setdefault(key, []).append((case, own))
     found = [_combined(tuple(members)) for members in siblings.values()]
     needs = [(case.steps, case.density, case.feeds, read) for case, read in found]
-    return _GroupCases(tuple(case for case, _ in found), tuple(needs))
+    return _GroupCases(tuple(case for case, _ in found), tuple(needs), reads)
 
 
 @lru_cache(maxsize=4096)
@@ -220,7 +240,9 @@ def step_of(profile: Profile) -> Duration:
     Four steps must pass between the beginning of a spike and the past that it is held against.
     """
     alerts = [alert for alert in profile.alerts.values() if alert.enabled]
-    margins = (margin(alert, profile.window).seconds / 4 for alert in alerts if isinstance(alert.threshold, Factor))
+    margins = (
+        margin(alert, profile.window).seconds / 4 for alert in alerts if isinstance(alert.threshold, Factor | Duration)
+    )
     most = min([_LONGEST_STEP.seconds, *margins])
     shortest = min((alert.for_.seconds for alert in alerts if alert.for_), default=2 * most)
     waits = sum((2 * alert.for_.seconds + alert.keep_firing_for.seconds for alert in alerts), Decimal(0))
@@ -299,13 +321,13 @@ class _Story:
         density = max(_density(stimulus, stage) for stimulus in scenario["given"])
         # After so many steps the condition is what the part of the story makes it.
         settled = stage.steps(scenario.get("within", stage.window)) + _SLACK
-        if not rule.is_alert:
-            return cls(0, 0, settled + 1, 0, density)
-        least = settled + stage.steps(rule.for_) + 1
 
         def steps(key: str) -> int:
             return stage.steps(scenario[key]) if key in scenario else 0
 
+        if not rule.is_alert:
+            return cls(0, steps("calm_for"), max(steps("breach_for"), settled + 1), 0, density)
+        least = settled + stage.steps(rule.for_) + 1
         recovery = settled + stage.steps(rule.keep_firing_for) + _SLACK
         return cls(
             steps("before_for"), max(steps("calm_for"), least), max(steps("breach_for"), least), recovery, density
@@ -403,7 +425,7 @@ def _case(
     rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Labels, spelling: int | None, *, first: bool
 ) -> Case:
     story = _Story.of(rule, scenario, stage)
-    if first and not rule.is_alert and "[" in rule.expr and scenario["expect"] != "nothing":
+    if first and not rule.is_alert and not story.calm and "[" in rule.expr and scenario["expect"] != "nothing":
         story = story.and_still(stage)
     series: list[tuple[str, str]] = []
     feeds = set()
@@ -434,14 +456,16 @@ def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> Iterat
     When half of the window has passed without anything, it must still say what happened in the other half.
     """
     nothing = expect == "nothing"
-    labels = dict(rule.labels) if nothing else _labels(rule, expect, samples)
+    anything = {**dict(rule.labels), **{label: samples[label] for label in rule.result.labels if label in samples}}
+    labels = anything if nothing else _labels(rule, expect, samples)
     series = f"{rule.name}{{{', '.join(equals(label, text) for label, text in sorted(labels.items()))}}}"
+    last = story.calm + story.breach - 1
     if nothing:
-        yield SampleCheck(story.breach - 1, series, ())
+        yield SampleCheck(last, series, ())
         return
     value, is_rate = float(expect["value"]), rule.template.unit.endswith("/s")
     expr = f"abs({series} - {plain(round(value, 9))}) < bool {plain(max(value, 0.1) * 1e-5)}"
-    yield SampleCheck(story.breach - 1, expr, ((labels, 1),))
+    yield SampleCheck(last, expr, ((labels, 1),))
     if story.still:
         # Of a rate, there is less left then; of a ratio, there is not.
         rest = f"({series} > 0) < bool {plain(0.7 * value)}" if is_rate else f"{series} > bool 0"
@@ -457,7 +481,12 @@ def _alerting(
     if expect != "silent":
         labels = _labels(rule, expect, samples)
         value = float(expect["value"])
-        firing = ((labels, {name: _expanded(rule, text, labels, value) for name, text in rule.annotations}),)
+        verdict = str(expect.get("verdict", UNKNOWN))
+        texts = {
+            name: verdict if name == conventions.VERDICT else _expanded(rule, text, labels, value)
+            for name, text in rule.annotations
+        }
+        firing = ((labels, texts),)
     breach, recovery = story.before + story.calm, story.before + story.calm + story.breach
     silent = [breach - 1, recovery + story.recovery - 1]
     timing = list(_begin(rule, breach, stage.steps(rule.for_))) if scenario.get("sharp") else []
@@ -514,8 +543,14 @@ def _series(
     """The input series of one entry of `given`, and the metric that they belong to."""
     kind = next(kind for kind in ("histogram", "counter", "gauge") if kind in stimulus)
     name = stimulus[kind]
-    metric, own, known = _own_labels(stage.release, name, kind)
     given = {label: str(value) for label, value in stimulus.get("labels", {}).items()}
+    if ":" in name:  # a recorded series, fed directly
+        # Beside those of the collection, where it has some.
+        level = {*samples} if name.startswith("collection") else {"query_type", *stage.deployment}
+        carried = {label: samples[label] for label in sorted(rule.result.labels & level) if label in samples}
+        labels = {label: text for label, text in {**carried, **given}.items() if text}
+        return name, [(labelled(name, labels), _gauge(_levels(stimulus), story, stage))]
+    metric, own, known = _own_labels(stage.release, name, kind)
     if unknown := sorted(set(given) - set(own) - {"job", "instance", *stage.deployment}):
         raise ValueError(f"{name} has no label {unknown[0]}")
     special = {"msg_type": "DQLSearch"} if name == RATE_LIMITED else {}
@@ -525,8 +560,7 @@ def _series(
     labels |= {**special, **given}
     if "target" in stimulus:
         labels[stage.second] = stimulus["target"]
-    calm = stimulus.get("calm", stimulus.get("breach"))
-    levels = {"before": stimulus.get("before", calm), "calm": calm, "breach": stimulus.get("breach", calm)}
+    levels = _levels(stimulus)
     if kind == "gauge":
         return metric, [(labelled(name, labels), _gauge(levels, story, stage))]
     minutes = float(stage.step.seconds) / 60 / story.density
@@ -546,6 +580,12 @@ def _series(
     if any(total is not None for total in totals.values()):
         made.append((labelled(f"{name}_sum", labels), _counter(totals, story)))
     return metric, made
+
+
+def _levels(stimulus: Mapping[str, Any]) -> dict[str, Any]:
+    """What a series does before the calm, in it, and in the breach. A part that is not given is like the calm."""
+    calm = stimulus.get("calm", stimulus.get("breach"))
+    return {"before": stimulus.get("before", calm), "calm": calm, "breach": stimulus.get("breach", calm)}
 
 
 def _histogram(

@@ -198,9 +198,7 @@ def _kept(test: Mapping[str, Any], names: set[str], numbers: Iterable[int], expr
         return None
     return {
         "interval": test["interval"],
-        "input_series": [
-            series for series in test.get("input_series", ()) if series["series"].partition("{")[0] in exprs
-        ],
+        "input_series": [fed for series in test.get("input_series", ()) for fed in _fed(series, names, numbers, exprs)],
         "alert_rule_test": [
             {**check, "alertname": _renamed(check["alertname"], number)} for number in numbers for check in alerts
         ],
@@ -208,6 +206,15 @@ def _kept(test: Mapping[str, Any], names: set[str], numbers: Iterable[int], expr
             {**check, "expr": _rewritten(check["expr"], number, names)} for number in numbers for check in samples
         ],
     }
+
+
+def _fed(series: Mapping[str, Any], names: set[str], numbers: Iterable[int], exprs: str) -> Iterator[Mapping[str, Any]]:
+    """The input series if any of the expressions reads it; a recorded one once for each number."""
+    name, brace, labels = series["series"].partition("{")
+    if name in names:
+        yield from ({**series, "series": _renamed(name, number) + brace + labels} for number in numbers)
+    elif name in exprs:
+        yield series
 
 
 def _about(expr: str, names: set[str]) -> bool:

@@ -6,12 +6,12 @@ import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import jinja2
 
-from generator import catalog, conventions
+from generator import catalog, conventions, verdict
 from generator.catalog import Release, Unlisted, View
 from generator.context import AlertContext, ScopeView, Setting, anonymous, expected, settings_of
 from generator.findings import Finding, has_errors
@@ -24,6 +24,18 @@ from generator.thresholds import PlacedScope, place
 from generator.units import Duration
 
 Texts = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """What somebody whom an alert wakes has to know: what it means, where to look next, how to mend it.
+
+    Each place to look at is a question, with a query that answers it or an empty one.
+    """
+
+    means: str
+    look: tuple[tuple[str, str], ...]
+    fix: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +56,7 @@ class Rule:
     for_: Duration
     keep_firing_for: Duration
     condition: str
+    runbook: Runbook | None
     template: RuleTemplate
     variant: str
     bindings: Mapping[str, Any]
@@ -64,6 +77,13 @@ class Remark:
 
 
 @dataclass(frozen=True, eq=False)
+class Types:
+    """The types of the series that a group records, by name. Groups that record the same have one such object."""
+
+    of: Mapping[str, Quantity]
+
+
+@dataclass(frozen=True, eq=False)
 class Group:
     """Rules that are evaluated one after the other; each sees what those before it recorded.
 
@@ -76,6 +96,16 @@ class Group:
     interval: Duration
     rules: tuple[Rule, ...]
     remarks: tuple[Remark, ...]
+
+    @cached_property
+    def types(self) -> Types:
+        """The types of what is recorded, for groups that read it."""
+        return _types(tuple({rule.name: rule.recorded for rule in self.rules if not rule.is_alert}.items()))
+
+    @cached_property
+    def borrowed(self) -> tuple[str, ...]:
+        """The series that are read here and recorded in other groups."""
+        return tuple(dict.fromkeys(name for rule in self.rules for name in rule.records if name not in self.types.of))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +167,17 @@ def compile_profile(profile: Profile, library: Library) -> RuleSet | tuple[Findi
         "first": scopes[0],
         "expected": expected(profile, settings[0]),
     }
-    groups = []
+    groups: dict[str, Group] = {}
     for topic, setting in zip(library.topics, settings, strict=True):
-        plan = tuple([(rule, rule.bindings(lists), alerts.get(rule.name)) for rule in topic.rules])
+        plan = tuple([(rule, rule.bindings(lists), alerts.get(rule.alert)) for rule in topic.rules])
         interval = max(profile.evaluation_interval, topic.interval)
+        known = tuple([groups[group].types for group in topic.reads])
         try:
-            groups.append(_group(conventions.group_name(setting.profile, topic.group), interval, setting, plan))
+            name = conventions.group_name(setting.profile, topic.group)
+            groups[topic.group] = _group(name, interval, setting, plan, known)
         except TemplateError as error:
             raise TemplateError(str(error).replace(catalog.THIS_RELEASE, release.name)) from error
-    return RuleSet(profile, release, tuple(groups), placed.scopes, placed.findings, settings[0], names)
+    return RuleSet(profile, release, tuple(groups.values()), placed.scopes, placed.findings, settings[0], names)
 
 
 @lru_cache(maxsize=1024)
@@ -154,20 +186,29 @@ def _group(
     interval: Duration,
     setting: Setting,
     plan: tuple[tuple[RuleTemplate, tuple[Bindings, ...], AlertSettings | None], ...],
+    known: tuple[Types, ...],
 ) -> Group:
-    """The rules of one topic: `plan` has each template with its bindings and, for alerts, its settings."""
-    records: dict[str, Quantity] = {}
+    """The rules of one topic: `plan` has each template with its bindings and the settings of its alert.
+
+    `known` are the types of what other groups have recorded.
+    """
+    records: dict[str, Quantity] = {name: quantity for types in known for name, quantity in types.of.items()}
     remarks: dict[Remark, None] = {}
     rules: list[Rule] = []
+    gone: set[str] = set()
     for template, combinations, alert in plan:
-        if alert and not alert.enabled:
-            remarks[Remark(template.name, "", "disabled by the profile")] = None
+        if alert and not alert.enabled and not template.settings_of:
+            remarks[Remark(template.alert, "", "disabled by the profile")] = None
+            continue
+        if template.name in gone:
             continue
         own: Bindings = (("alert", AlertContext(alert, setting.window)),) if alert else ()
         for bindings in combinations:
             body, remark = _rendered(template, setting, bindings + own)
             if remark:
                 remarks[remark] = None
+            if body is None and template.part_of:
+                gone.add(template.part_of)
             if body:
                 rules.append(_checked(body, tuple((name, records.get(name)) for name in body.reads)))
                 _note(records, rules[-1])
@@ -176,7 +217,7 @@ def _group(
 
 @dataclass(frozen=True, eq=False)
 class _Body:
-    """A rendered rule that is not checked yet. `reads` are the recorded series that its expression names."""
+    """A rendered rule that is not checked yet. `reads` are the recorded series that it names."""
 
     setting: Setting
     template: RuleTemplate
@@ -200,13 +241,21 @@ def _rendered(template: RuleTemplate, setting: Setting, bindings: Bindings) -> t
     except (jinja2.TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         raise template.error(error) from error
     expr = _tidy(str(parts["expr"]))
-    reads = tuple(dict.fromkeys(conventions.RECORDED.findall(expr)))
+    queries = [str(each.get("query", "")) for each in parts.get("runbook", {}).get("look", ())]
+    reads = tuple(dict.fromkeys(name for text in (expr, *queries) for name in conventions.RECORDED.findall(text)))
     body = _Body(setting, template, variant, dict(bindings), parts, expr, reads)
     return body, Remark(_public_name(template, bindings), variant.name, why) if why else None
 
 
+@lru_cache(maxsize=1024)
+def _types(recorded: tuple[tuple[str, Quantity], ...]) -> Types:
+    return Types(dict(recorded))
+
+
 def _public_name(template: RuleTemplate, bindings: Bindings) -> str:
     """What a rule is called in what was built, with what tells it from the others of its template."""
+    if template.part_of:
+        return template.part_of
     parts = [f'{label}="{value["name"]}"' for label, value in bindings if isinstance(value, dict)]
     return (template.metric or template.name) + (f"{{{', '.join(parts)}}}" if parts else "")
 
@@ -229,12 +278,13 @@ def _variant(template: RuleTemplate, setting: Setting, context: Mapping[str, Any
 def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rule:
     """The finished rule. `types` are those of the recorded series that it reads. Raises TemplateError."""
     template, setting, parts = body.template, body.setting, body.parts
-    alert: AlertContext | None = body.bindings.get("alert")
+    alert: AlertContext | None = body.bindings["alert"] if template.is_alert else None
     labels = {label: text for label, text in parts.get("labels", {}).items() if text}
     labels[conventions.PROFILE] = setting.profile
     if alert:
         name = template.name
-        labels |= {conventions.SEVERITY: alert.settings.severity, conventions.TIER: template.tier}
+        labels[conventions.SEVERITY] = alert.settings.severity
+        labels |= {conventions.CAUSE: template.cause} if template.cause else {conventions.TIER: template.tier}
         labels |= dict(alert.settings.labels)
     else:
         name = setting.series_of(template, parts["operation"], body.bindings.get("scope"))
@@ -242,7 +292,12 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
     known = {record: quantity for record, quantity in types if quantity is not None}
     try:
         selected_by = frozenset(label for label, _ in setting.deployment)
-        checked = _checker(setting.milvus.release, setting.target_labels, selected_by).check(body.expr, known)
+        checker = _checker(setting.milvus.release, setting.target_labels, selected_by)
+        checked = checker.check(body.expr, known)
+        runbook = _runbook(parts["runbook"]) if "runbook" in parts else None
+        for _, query in runbook.look if runbook else ():
+            if query and (wrong := checker.check(query, known).violations):
+                raise template.error(f"runbook: {'; '.join(wrong)}\n{query}")
     except Unlisted as error:
         raise template.error(error) from error
     result = checked.quantity
@@ -258,6 +313,7 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
         for_=alert.settings.for_ if alert else _AT_ONCE,
         keep_firing_for=alert.settings.keep_firing_for if alert else _AT_ONCE,
         condition=_line(parts["condition"]),
+        runbook=runbook,
         template=template,
         variant=body.variant.name,
         bindings={**body.bindings, "milvus": setting.milvus, "setting": setting},
@@ -289,11 +345,20 @@ def _contradictions(
             yield f"names the label {label} in an annotation, where Prometheus would leave a gap"
 
 
+def _runbook(parts: Mapping[str, Any]) -> Runbook:
+    look = tuple([(_line(each["ask"]), _line(each.get("query", ""))) for each in parts["look"]])
+    return Runbook(_line(parts["means"]), look, tuple(map(_line, parts["fix"])))
+
+
 def _annotations(body: _Body, alert: AlertContext) -> Texts:
     texts = {
         conventions.SUMMARY: _line(body.parts["summary"]),
         conventions.DESCRIPTION: _line(body.parts["description"]),
     }
+    if body.template.verdict:
+        parts = [record.partition(" ") for record in body.template.verdict]
+        asked = [body.setting.series(record, operation=operation) for record, _, operation in parts]
+        texts[conventions.VERDICT] = verdict.annotation(body.setting.profile, body.setting.identity.split(", "), *asked)
     if body.setting.runbook_base_url:
         texts[conventions.RUNBOOK_URL] = f"{body.setting.runbook_base_url}/{body.template.name}.md"
     if body.setting.dashboard_url:

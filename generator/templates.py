@@ -63,12 +63,17 @@ class Variant:
     requires: Leaves
     when: str
     reason: Leaves
-    body: Leaves  # expr, labels, operation, summary, description, condition, scenarios
+    body: Leaves  # expr, labels, operation, summary, description, runbook, condition, scenarios
 
 
 @dataclass(frozen=True, eq=False)
 class RuleTemplate:
-    """One entry of a template file; yields a rule for every combination of what it is `for_each`."""
+    """One entry of a template file; yields a rule for every combination of what it is `for_each`.
+
+    A record can use the settings of an alert, which `settings_of` names. `part_of` names one that the record is there
+    for alone: where one of the two is left out, so is the other. `verdict` are the records that an alert's verdict is
+    made of: causes, circumstances, latency.
+    """
 
     file: str
     line: int
@@ -83,8 +88,18 @@ class RuleTemplate:
     windowless: bool = False
     unit: str = ""
     tier: str = ""
+    cause: str = ""
+    settings_of: str = ""
+    part_of: str = ""
     settings: Mapping[str, Any] = field(default_factory=dict)
+    evidence: str = ""
+    verdict: tuple[str, ...] = ()
     fires_without_data: bool = False
+
+    @property
+    def alert(self) -> str:
+        """The alert whose settings the entry uses; empty where it uses none."""
+        return self.name if self.is_alert else self.part_of or self.settings_of
 
     def error(self, problem: object) -> TemplateError:
         return TemplateError(f"{self.file}:{self.line}: {self.name}: {problem}")
@@ -120,13 +135,14 @@ class RuleTemplate:
 class Topic:
     """One template file: the rules of one group, which is evaluated at least `interval` apart, if that is not 0.
 
-    `metrics` are all that its rules may read.
+    `metrics` are all that its rules may read, `reads` the groups before it whose series they may read.
     """
 
     file: str
     group: str
     order: int
     interval: Duration
+    reads: tuple[str, ...]
     metrics: frozenset[str]
     rules: tuple[RuleTemplate, ...]
 
@@ -179,10 +195,12 @@ class LineLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore
 
 _KEYS = {
     "record", "alert", "says", "for_each", "level", "metric", "operation", "windowless", "unit", "labels", "requires",
-    "expr", "scenarios", "variants", "tier", "settings", "when", "reason", "summary", "description", "name",
+    "expr", "scenarios", "variants", "tier", "cause", "settings", "evidence",
+    "settings_of", "part_of", "when", "reason", "summary", "description", "verdict", "runbook",
+    "name",
     "fires_without_data", LINE,
 }  # fmt: skip
-_BODY = ("expr", "labels", "operation", "summary", "description", "scenarios")
+_BODY = ("expr", "labels", "operation", "summary", "description", "runbook", "scenarios")
 
 
 def _topic(file: str, text: str) -> Topic:
@@ -196,7 +214,15 @@ def _topic(file: str, text: str) -> Topic:
         conventions.group_name("profile", data["group"])
         rules = tuple(_rule(file, rule) for rule in data["rules"])
         interval = Duration.parse(data.get("interval", "0s"))
-        return Topic(file, data["group"], data["order"], interval, frozenset(data["metrics"]), rules)
+        return Topic(
+            file,
+            data["group"],
+            data["order"],
+            interval,
+            tuple(data.get("reads", ())),
+            frozenset(data["metrics"]),
+            rules,
+        )
     except (KeyError, ValueError) as error:
         raise TemplateError(f"{file}: {error}") from error
 
@@ -226,7 +252,12 @@ def _rule(file: str, data: dict[str, Any]) -> RuleTemplate:
         windowless=data.get("windowless", False),
         unit=data.get("unit", ""),
         tier=data.get("tier", ""),
+        cause=data.get("cause", ""),
+        settings_of=data.get("settings_of", ""),
+        part_of=data.get("part_of", ""),
         settings=_without_lines(data.get("settings", {})),
+        evidence=data.get("evidence", ""),
+        verdict=tuple(data.get("verdict", ())),
         fires_without_data=data.get("fires_without_data", False),
     )
 

@@ -174,7 +174,7 @@ RHYTHMS = [
 ]
 PARTS: tuple[dict[str, Any], ...] = (
     {},
-    {"snap": "interpolate"},
+    {"snap": "interpolate", "cpus": 0.5},
     {"thresholds": {"slow": "500ms", "slow_query_span": "1s"}},
     {"collections": {"c": {"thresholds": {"slow": "300ms"}}, "d": {"thresholds": {"healthy": "20ms"}}}},
     {"operations": {"query": {"thresholds": {"slow": "300ms"}}}, "snap": "up"},
@@ -190,6 +190,9 @@ VALUES: dict[str, list[Any]] = {
     "factor": ["1.000001x", "1.01x", "2.5x", "1000x", "9999x"],
     "rate": ["0.001/h", "1/m", "100/s", "99999.999/s", "100000/s"],
     "count": [2, 3, 7, 10, 20, 30],
+    "duration": ["1ms", "7s", "2m", "30m", "1h", "6h"],
+    "least": [2, 3, 48, 99_999, 100_000],
+    "min_time": ["1ms", "7s", "2m", "6h", "1d"],
 }
 
 
@@ -217,7 +220,7 @@ def at_random(draw: random.Random) -> dict[str, Any]:
     return {**settings, "milvus": draw.choice(RELEASES), "alerts": alerts}
 
 
-LIMITS = ("quantile", "min_request_rate", "threshold")
+LIMITS = ("quantile", "min_request_rate", "threshold", "least", "min_time")
 EXTREMES = (
     everywhere(0, *LIMITS),
     everywhere(-1, *LIMITS),
@@ -230,7 +233,7 @@ EXTREMES = (
 )
 # Every way to name targets, every rhythm and every extreme at least once.
 CORNERS = [
-    {**TARGETS[number % len(TARGETS)], **rhythm, "alerts": alerts}
+    {**TARGETS[number % len(TARGETS)], **rhythm, "cpus": number + 1, "alerts": alerts}
     for number, (rhythm, alerts) in enumerate(zip(RHYTHMS, EXTREMES, strict=True))
 ]
 

@@ -13,6 +13,9 @@ from generator.profile import schema
 from generator.templates import TemplateError, _topic
 
 ALERTS = sorted(templates.load().alerts)
+# With what some alerts need to be there.
+RULES = default_rules("2.6.19", "cpus: 8\n").rules
+CAUSES = ("heavy_workload", "inefficient_filtering", "vector_index", "runtime_environment")
 
 
 def test_every_rule_has_scenarios() -> None:
@@ -23,18 +26,28 @@ def test_every_rule_has_scenarios() -> None:
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_every_alert_is_proven_to_fire_and_says_what_it_watches(name: str) -> None:
-    rules = [rule for rule in default_rules("2.6.19").rules if rule.name == name]
+    rules = [rule for rule in RULES if rule.name == name]
     assert rules
     for rule in rules:
         assert any(scenario["expect"] != "silent" for scenario in rule.scenarios)
         assert rule.condition
         assert rule.template.says
-        assert rule.template.tier in ("investigate", "slow", "slow_query_span", "spike", "outage")
+        assert rule.template.tier in ("", "investigate", "slow", "slow_query_span", "spike", "outage")
+        assert rule.template.cause in ("", *CAUSES)
+        assert bool(rule.template.tier) != bool(rule.template.cause)
+
+
+def test_alerts_on_causes_inform_and_fire_before_the_alerts_on_their_symptom() -> None:
+    causes = [rule for rule in RULES if rule.is_alert and rule.template.cause]
+    symptoms = [rule for rule in RULES if rule.name in ("MilvusSearchLatencyInvestigate", "MilvusSearchLatencySlow")]
+    assert len(causes) == 12
+    assert {dict(rule.labels)["severity"] for rule in causes} == {"info"}
+    assert max(rule.for_ for rule in causes) < min(rule.for_ for rule in symptoms)
 
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_every_alert_with_a_least_rate_is_proven_silent_below_it(name: str) -> None:
-    for rule in default_rules("2.6.19").rules:
+    for rule in RULES:
         if rule.name == name and "min_request_rate" in rule.template.settings:
             assert any("too few" in scenario["name"] and scenario["expect"] == "silent" for scenario in rule.scenarios)
 
@@ -47,11 +60,19 @@ def test_every_setting_of_an_alert_is_one_that_the_schema_knows() -> None:
             "keep_firing_for",
             "quantile",
             "min_request_rate",
+            "least",
+            "min_time",
             "threshold",
         }
         assert {"severity", "for", "keep_firing_for"} <= set(alert.settings)
         if "threshold" in alert.settings:
-            assert schema.threshold_kind(alert.settings["threshold"]) in ("share", "factor", "rate", "count")
+            assert schema.threshold_kind(alert.settings["threshold"]) in (
+                "share",
+                "factor",
+                "rate",
+                "count",
+                "duration",
+            )
 
 
 def topic(rule: str) -> str:

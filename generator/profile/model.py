@@ -12,7 +12,7 @@ from generator.units import Duration, Factor, Rate, Share
 TIERS = ("healthy", "investigate", "slow", "slow_query_span")
 OPERATIONS = ("search", "query", "hybrid_search")
 
-Threshold = Share | Factor | Rate | int
+Threshold = Share | Factor | Rate | Duration | int
 Texts = tuple[tuple[str, str], ...]
 # Label names with the values that select a deployment: all labels must match, each with any of its values.
 Selector = tuple[tuple[str, tuple[str, ...]], ...]
@@ -45,7 +45,7 @@ class Scope:
 class AlertSettings:
     """The settings of one alert: the template's defaults under what the profile says.
 
-    `quantile`, `min_request_rate` and `threshold` are None for alerts that have no such setting.
+    `quantile`, `min_request_rate`, `least`, `min_time` and `threshold` are None for alerts that have no such setting.
     """
 
     enabled: bool
@@ -54,6 +54,8 @@ class AlertSettings:
     keep_firing_for: Duration
     quantile: Decimal | None
     min_request_rate: Rate | None
+    least: int | None
+    min_time: Duration | None
     threshold: Threshold | None
     labels: Texts
     annotations: Texts
@@ -79,6 +81,7 @@ class Profile:
     snap: str
     scopes: tuple[Scope, ...]
     server_slow_query_span: Duration | None
+    cpus: float | None
     alerts: Mapping[str, AlertSettings]
     runbook_base_url: str
     dashboard_url: str

@@ -34,7 +34,7 @@ from generator.units import Duration, Factor, Rate, Share
 
 T = TypeVar("T")
 
-_NO_TIME, _MILLISECOND, MAX_DURATION = Duration.parse("0s"), Duration.parse("1ms"), Duration.parse("1d")
+_NO_TIME, _MILLISECOND, _MAX_WHILE, MAX_DURATION = map(Duration.parse, ("0s", "1ms", "6h", "1d"))
 # An instant query looks back 5 minutes for a sample: with longer intervals, series come and go.
 # prometheus.io/docs/prometheus/latest/querying/basics/#staleness
 MAX_INTERVAL = Duration.parse("5m")
@@ -156,6 +156,7 @@ class _Resolver:
             snap=data["snap"],
             scopes=scopes,
             server_slow_query_span=span,
+            cpus=float(data["cpus"]) if "cpus" in data else None,
             alerts=alerts,
             runbook_base_url=data.get("runbook_base_url", "").rstrip("/"),
             dashboard_url=data.get("dashboard_url", ""),
@@ -332,6 +333,7 @@ class _Resolver:
             threshold = self.parsed((*at, "threshold"), read, setting("threshold"), right)
             if isinstance(threshold, Rate) and not threshold.count:
                 self.refuse((*at, "threshold"), f"{threshold} would always be exceeded", "write a rate above 0")
+        min_time = self.duration((*at, "min_time"), str(defaults["min_time"])) if "min_time" in defaults else None
         labels = self.texts((*at, "labels"), labels=True, identity=identity)
         annotations = self.texts((*at, "annotations"), labels=False)
         return AlertSettings(
@@ -341,6 +343,8 @@ class _Resolver:
             keep_firing_for=keep,
             quantile=quantile,
             min_request_rate=rate,
+            least=setting("least"),
+            min_time=min_time,
             threshold=threshold,
             labels=tuple({**dict(extra[0]), **dict(labels)}.items()),
             annotations=tuple({**dict(extra[1]), **dict(annotations)}.items()),
@@ -441,6 +445,8 @@ def _default_settings(name: str, defaults: Defaults, extra: tuple[Texts, Texts],
         keep_firing_for=Duration.parse(str(given["keep_firing_for"])),
         quantile=quantile,
         min_request_rate=rate,
+        least=int(str(given["least"])) if "least" in given else None,
+        min_time=Duration.parse(str(given["min_time"])) if "min_time" in given else None,
         threshold=_reader(given["threshold"])[0](given["threshold"]) if "threshold" in given else None,
         labels=extra[0],
         annotations=extra[1],
@@ -474,9 +480,18 @@ def _reader(default: object) -> tuple[Callable[[Any], Threshold], str]:
         "rate": (Rate.parse, "write a rate above 0, such as 1/m"),
         "share": (Share.parse, "write a share above 0%, such as 5%"),
         "factor": (Factor.parse, "write a factor above 1, such as 3x"),
+        "duration": (_some_time, "write a duration above 0, such as 15m"),
         "count": (int, "write a whole number above 0"),
     }
     return readers[threshold_kind(default)]
+
+
+def _some_time(text: str) -> Duration:
+    """A duration of whole milliseconds that is not too long for tests to play it. Raises ValueError."""
+    found = Duration.parse(text)
+    if not _MILLISECOND <= found <= _MAX_WHILE or found.milliseconds % 1:
+        raise ValueError(f"{found} is not from {_MILLISECOND} to {_MAX_WHILE}, in whole milliseconds")
+    return found
 
 
 def _scripts(text: str) -> set[str]:

@@ -27,11 +27,11 @@ _UNITS = {
 _NEAR_DURATION = re.compile(r"\s*\+?([0-9]{1,9}(?:[.,][0-9]{1,6})?)\s*([A-Za-z]+)\.?\s*")
 
 
-def compose(alerts: Mapping[str, tuple[str, Mapping[str, object]]]) -> Schema:
+def compose(alerts: Mapping[str, tuple[str, Mapping[str, object]]], evidence: Mapping[str, str]) -> Schema:
     """The whole schema: the fixed part, with the settings of every alert filled in.
 
     `alerts` maps the name of each alert to what it says and to its settings with their defaults, as its
-    template has them.
+    template has them; `evidence` says of some what their defaults rest on.
     """
     schema: Schema = json.loads((resources.files(__package__) / "schema.json").read_text("utf-8"))
     properties = schema["properties"]
@@ -55,6 +55,7 @@ def compose(alerts: Mapping[str, tuple[str, Mapping[str, object]]]) -> Schema:
                 },
             },
             "x-write": "write settings of the alert, such as {severity: warning}",
+            **({"x-evidence": evidence[name]} if evidence[name] else {}),
         }
         for name, (says, settings) in alerts.items()
     }
@@ -69,12 +70,16 @@ _SETTINGS = {
     "keep_firing_for": ("duration", "How long the alert keeps firing after the condition ended."),
     "quantile": ("quantile", "Share of the requests that must be faster than the threshold."),
     "min_request_rate": ("rate", "The alert stays silent below this rate of requests."),
+    "least": ("amount", "The number from which on the condition holds."),
+    "min_time": ("duration", "The alert stays silent while the mean time that it is about is no longer."),
 }
 
 
 def threshold_kind(default: object) -> str:
     """The kind of quantity (a name under `$defs`) that a default written in a template stands for."""
     text = str(default)
+    if re.fullmatch(r"[0-9]+(?:ms|[smhd])", text):
+        return "duration"
     return "rate" if "/" in text else "share" if "%" in text else "factor" if text.endswith("x") else "count"
 
 
