@@ -141,13 +141,20 @@ class _Rule:
         """Its name, with the labels that tell it from others of the name."""
         return self.name + conventions.telling(self.labels.items(), is_alert=self.is_alert)
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether it is a selector and nothing else: an alert fires whenever there is what it reads."""
+        import promql_parser
+
+        return type(promql_parser.parse(str(self.content["expr"]))).__name__ == "VectorSelector"
+
     @cached_property
     def selectors(self) -> tuple[_Selector, ...]:
         return _selectors(str(self.content["expr"]))
 
 
 class _Reading:
-    """Which rules read which, and which series from outside each rests on in the end."""
+    """Which rules read which, and which series each rests on."""
 
     def __init__(self, rules: tuple[_Rule, ...]) -> None:
         self.rules = rules
@@ -157,14 +164,8 @@ class _Reading:
         self._readers = {rule: [other for other in rules if rule in self._read[other]] for rule in rules}
 
     def sources(self, rule: _Rule) -> frozenset[str]:
-        """The names of the series that nobody records, of the rule and of all that it reads."""
-        recorded = {other.name for other in self.rules}
-        return frozenset(
-            selector.name
-            for each in _closure(rule, self._read)
-            for selector in each.selectors
-            if selector.name not in recorded
-        )
+        """The names of the series that the rule rests on: what it reads, and what that was recorded from."""
+        return frozenset(selector.name for each in _closure(rule, self._read) for selector in each.selectors)
 
     def readers(self, rule: _Rule) -> list[_Rule]:
         """The rule itself, and all rules whose results depend on it."""
@@ -185,11 +186,14 @@ class _Played:
         self.scenarios = test.scenarios
         series = [_selectors(each["series"])[0] for each in test.content.get("input_series") or ()]
         self.fed = [(each.name, {label: value for label, _, value in each.matchers}) for each in series]
-        self.names = frozenset(name for name, _ in self.fed)
+        own = [not any(value.startswith(OTHER) for value in labels.values()) for _, labels in self.fed]
+        self.names = frozenset(name for (name, _), is_own in zip(self.fed, own, strict=True) if is_own)
         values = [str(each["values"]) for each in test.content.get("input_series") or ()]
         # What is there from the beginning, when an alert that breaks out later must still be silent.
         self.calm = frozenset(
-            name for (name, _), text in zip(self.fed, values, strict=True) if not text.startswith("_")
+            name
+            for (name, _), is_own, text in zip(self.fed, own, values, strict=True)
+            if is_own and not text.startswith("_")
         )
         self._alerts = sorted(test.alerts, key=moment)
         self._read = [
@@ -228,7 +232,7 @@ def _unproven(rule: _Rule, reading: _Reading, played: Iterable[_Played], manifes
     with_data = [found for test, found in states if test.names & sources]
     if not any(map(any, with_data)):
         yield "no test sees it fire"
-    if not any(test.calm & sources and not found[0] for test, found in states):
+    if not rule.is_bare and not any(test.calm & sources and not found[0] for test, found in states):
         yield "no test sees it silent beside data"
     if not any(before and not after for found in with_data for before, after in pairwise(found)):
         yield "no test sees it resolve"

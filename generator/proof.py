@@ -2,7 +2,8 @@
 
 Running a test file once for every mutant would take hours. So many mutants of one rule run side by side, under names
 of their own, in a test file that holds only what they touch: the rule, what it reads, and what reads it. They are
-first held against the rule's own tests, and those that are left against the tests of the rules that read it.
+first held against the rule's own tests, and those that are left against the tests of the rules that read it, the
+nearest first.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class Suite:
         """What the rules of each name read of other rules."""
         found: dict[str, set[str]] = {_name(rule): set() for rule in self.rules}
         for rule in self.rules:
-            found[_name(rule)] |= set(conventions.RECORDED.findall(rule["expr"])) & set(found)
+            found[_name(rule)] |= set(conventions.RECORDED.findall(_queries(rule))) & set(found)
         return found
 
 
@@ -106,24 +107,27 @@ def _of_rule(tool: str, suite: Suite, index: int) -> list[Verdict]:
     verdicts = []
     for start in range(0, len(found), _BATCH):
         batch = dict(enumerate(found[start : start + _BATCH], 1))
-        own = {_name(rule)}
-        killed = _killed(tool, suite, index, batch, own)
-        readers = _closure(suite.reads, own)
-        left = {number: mutant for number, mutant in batch.items() if number not in killed}
-        if left and readers != own:
-            killed |= _killed(tool, suite, index, left, readers)
+        same = {number: equivalence.reason(rule, mutant.rule, suite.laws) for number, mutant in batch.items()}
+        killed: set[int] = set()
+        for names in _circles(suite.reads, {_name(rule)}):
+            left = {number: mutant for number, mutant in batch.items() if number not in killed}
+            if names != {_name(rule)}:  # what says the same, no reader can tell apart either
+                left = {number: mutant for number, mutant in left.items() if not same[number]}
+            if not left:
+                break
+            killed |= _killed(tool, suite, index, left, names)
         verdicts += [
-            Verdict(_shown(rule), mutant.what, number in killed, equivalence.reason(rule, mutant.rule, suite.laws))
-            for number, mutant in batch.items()
+            Verdict(_shown(rule), mutant.what, number in killed, same[number]) for number, mutant in batch.items()
         ]
     return verdicts
 
 
-def _closure(reads: Mapping[str, set[str]], names: set[str]) -> set[str]:
-    """The names, and those of all rules that read any of them."""
+def _circles(reads: Mapping[str, set[str]], names: set[str]) -> Iterator[set[str]]:
+    """The names, then those with the names of what reads any of them, and so on."""
+    yield names
     while more := {name for name, read in reads.items() if read & names} - names:
         names = names | more
-    return names
+        yield names
 
 
 def _killed(tool: str, suite: Suite, index: int, batch: Mapping[int, Mutant], names: set[str]) -> set[int]:
@@ -178,7 +182,7 @@ def _written(
                 rules.append(rule)
         if rules:
             groups.append({"name": group["name"], "interval": group["interval"], "rules": rules})
-    exprs = "\n".join(rule["expr"] for group in groups for rule in group["rules"])
+    exprs = "\n".join(_queries(rule) for group in groups for rule in group["rules"])
     numbers = (_UNCHANGED, *batch)
     tests = [kept for test in content["tests"] if (kept := _kept(test, names, numbers, exprs))]
     order = [group["name"] for group in groups]
@@ -223,7 +227,13 @@ def _about(expr: str, names: set[str]) -> bool:
 
 def _numbered(rule: Rule, number: int, names: set[str]) -> Rule:
     key = "alert" if "alert" in rule else "record"
-    return {**rule, key: _renamed(rule[key], number), "expr": _rewritten(rule["expr"], number, names)}
+    texts = {name: _rewritten(text, number, names) for name, text in rule.get("annotations", {}).items()}
+    return {
+        **rule,
+        key: _renamed(rule[key], number),
+        "expr": _rewritten(rule["expr"], number, names),
+        **({"annotations": texts} if texts else {}),
+    }
 
 
 def _rewritten(expr: str, number: int, names: set[str]) -> str:
@@ -249,6 +259,11 @@ def _run(tool: str, rules: Mapping[str, Any], tests: Mapping[str, Any]) -> str:
     if done.returncode and not _NUMBERED.search(output):
         raise EnvironmentProblem(output.strip())
     return output if done.returncode else ""
+
+
+def _queries(rule: Rule) -> str:
+    """All PromQL of a rule: its expression, and the annotations, which may hold queries."""
+    return "\n".join([rule["expr"], *rule.get("annotations", {}).values()])
 
 
 def _name(rule: Rule) -> str:
