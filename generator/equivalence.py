@@ -226,6 +226,8 @@ def _full_with_number(node: Any, outside: _Outside, laws: Laws) -> str:
     texts = [_full(part, inside, laws) for part in (node.lhs, node.rhs)]
     op = str(node.op)
     least = _least(node.lhs, laws)
+    if laws.values and outside.only_there and least is not None and (op, _number(node.rhs)) == (">", 0):
+        texts[0] = texts[0].replace("rate(", "increase(")  # one is above zero where the other is
     if laws.signs and least is not None and _is_number(node.rhs):
         limit = node.rhs.val
         if (op == ">=" and limit <= least) or (op == ">" and limit < least):
@@ -432,6 +434,10 @@ def _on(node: Any) -> list[str] | None:
     """The labels that a binary expression matches on; None when on all."""
     matching = node.modifier.matching if node.modifier else None
     return None if matching is None or "Include" not in str(matching.type) else list(matching.labels)
+
+
+def _number(node: Any) -> float | None:
+    return float(node.val) if type(node).__name__ == "NumberLiteral" else None
 
 
 def _is_number(node: Any) -> bool:

@@ -425,8 +425,8 @@ def _case(
     rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Labels, spelling: int | None, *, first: bool
 ) -> Case:
     story = _Story.of(rule, scenario, stage)
-    if first and not rule.is_alert and not story.calm and "[" in rule.expr and scenario["expect"] != "nothing":
-        story = story.and_still(stage)
+    if not rule.is_alert and not story.calm and "[" in rule.expr and scenario["expect"] != "nothing":
+        story = story.and_still(stage) if first or scenario.get("still") else story
     series: list[tuple[str, str]] = []
     feeds = set()
     for stimulus in _unfolded(scenario["given"], rule):
@@ -467,8 +467,8 @@ def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> Iterat
     expr = f"abs({series} - {plain(round(value, 9))}) < bool {plain(max(value, 0.1) * 1e-5)}"
     yield SampleCheck(last, expr, ((labels, 1),))
     if story.still:
-        # Of a rate, there is less left then; of a ratio, there is not.
-        rest = f"({series} > 0) < bool {plain(0.7 * value)}" if is_rate else f"{series} > bool 0"
+        # Of a rate, there is less left then; of a ratio, all of it.
+        rest = f"({series} > 0) < bool {plain(0.7 * value)}" if is_rate else expr
         yield SampleCheck(story.steps - 1, rest, ((labels, 1),))
 
 

@@ -48,6 +48,7 @@ def reason(one: str, other: str, **rule: Any) -> str:
         (f'sum by (ns) ({X[:-1]}, kind=~"s|r"}})', f'max by (ns) ({X[:-1]}, kind=~"s|r"}})', "one series"),
         # Values that nobody sees.
         (f"{Y} and on (ns) count by (ns) (z)", f"{Y} and on (ns) group by (ns) (z)", "value"),
+        (f"{Y} unless on (ns) rate(z[5m]) > 0", f"{Y} unless on (ns) increase(z[5m]) > 0", "value"),
     ],
 )  # fmt: skip
 def test_what_says_the_same_is_proven_with_the_reason(one: str, other: str, why: str) -> None:
@@ -73,6 +74,8 @@ def test_what_says_the_same_is_proven_with_the_reason(one: str, other: str, why:
         (f"{X} and on (ns, kind) {Y}", f"{X} and on (ns) {Y}"),
         (f"{X} / on (ns, kind) {Y}", f"{X} / on (kind) {Y}"),
         (f"{Y} > 0", f"{Y} > -1"),
+        (f"{Y} * (sum by (ns) (rate(z[5m])) > 0)", f"{Y} * (sum by (ns) (increase(z[5m])) > 0)"),
+        (f"{Y} unless rate(z[5m]) > 1", f"{Y} unless increase(z[5m]) > 1"),
         (f"{Y} - 1 >= 0", f"{Y} - 1 >= -1"),
         (f"histogram_quantile(0.5, {X}) >= 0", f"histogram_quantile(0.5, {X}) >= 3"),
         (f"histogram_quantile(0.5, {X}) >= 0", f"histogram_quantile(0.5, {X})"),
