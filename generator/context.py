@@ -125,6 +125,11 @@ class Setting:
     dashboard_url: str
 
     @property
+    def has_targets(self) -> bool:
+        """Whether a deployment can have several targets, as far as its labels tell."""
+        return "instance" not in self.target_labels
+
+    @property
     def other_functions(self) -> tuple[dict[str, str], ...]:
         """The labels of requests of another kind than searches, for tests; none where only searches are watched."""
         return tuple({"function_name": name} for name in self.functions if name != "Search")[:1]
@@ -456,10 +461,14 @@ class AlertContext:
     def between_changes(self) -> Duration:
         """How much later there are too few changes in an hour, after as many as the threshold, and one at the end.
 
-        They lie an hour apart for a threshold of 1; at each end one sample may count or not.
+        They lie an hour apart for a threshold of 1; at each end one sample may count or not. Many changes are too close to
+        tell.
         """
         assert isinstance(self.threshold, int)
-        return Duration(_HOUR.milliseconds / self.threshold + 2 * _HOUR.milliseconds / (self.threshold + 1) ** 2)
+        if self.threshold > _FEW_CHANGES:
+            return _HOUR
+        hour, count = float(_HOUR.seconds), self.threshold
+        return Duration.of_seconds(math.ceil(hour / count + 2 * hour / (count + 1) ** 2))
 
     @property
     def threshold_ratio(self) -> Decimal:
@@ -555,7 +564,13 @@ class AlertContext:
 
     @property
     def fits_in_an_hour(self) -> bool:
-        """Whether a spike is over before the hour of the past that it is held against has passed."""
+        """Whether a spike is over before the hour of the past that it is held against has passed.
+
+        And whether it is of a size that a counter of a quiet past can tell beside it.
+        """
+        assert isinstance(self.threshold, Factor)
+        if self.threshold.times > _LARGE_FACTOR:
+            return False
         return self.window.milliseconds + self.settings.for_.milliseconds <= _HOUR.milliseconds * 2 / 3
 
     @property
@@ -618,6 +633,7 @@ class AlertContext:
         return Duration(_PAST.milliseconds + 2 * self.settings.for_.milliseconds)
 
 
+_FEW_CHANGES, _LARGE_FACTOR = 10, 100
 _NORM, _MEMORY, _PAST, _MARGIN, _HOUR = map(Duration.parse, ("6h", "1d", "2h", "5m", "1h"))
 
 

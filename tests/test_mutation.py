@@ -87,8 +87,12 @@ def test_every_mutant_of_the_examples_parses_and_is_another_rule() -> None:
                 assert changed or {**mutant.rule, "expr": ""} != {**rule, "expr": ""}, mutant.what
 
 
+# The oldest and the newest generation of Milvus; `thresher test examples/out --mutate` takes half an hour for all.
+MUTATED = ("legacy", "prod-search")
+
+
 @pytest.mark.e2e
-@pytest.mark.parametrize("name", sorted(path.name for path in (EXAMPLES / "out").iterdir()))
+@pytest.mark.parametrize("name", MUTATED)
 def test_the_generated_tests_notice_every_mutant_that_is_not_the_same_rule(name: str, promtool: str) -> None:
     (suite,) = proof.load(promtool_files([EXAMPLES / "out" / name]))
     verdicts = [verdict for of_rule in proof.prove(promtool, suite) for verdict in of_rule]

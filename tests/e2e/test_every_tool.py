@@ -16,6 +16,9 @@ MATRIX = ROOT / ".tools/matrix"
 PROMTOOLS = ("2.42", "2.53", "3.5")
 FILES = {path.name.removesuffix(".yaml"): path for path in sorted((EXAMPLES / "out").glob("*/tests/*.yaml"))}
 
+# One example for each generation of Milvus: vmalert-tool takes several times as long as promtool.
+ON_VMALERT = [name for name in FILES if name.partition(".")[0] in ("legacy", "minimal", "prod-search")]
+
 # Scenarios that vmalert-tool cannot play or judges otherwise, each with the reason. None is known.
 EXCEPTIONS: dict[str, str] = {}
 
@@ -51,7 +54,7 @@ def unittest(folder: Path, example: str, *, layered: bool = True) -> subprocess.
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.parametrize("example", FILES)
+@pytest.mark.parametrize("example", ON_VMALERT)
 def test_vmalert_tool_proves_the_examples(example: str, tmp_path: Path) -> None:
     done = unittest(tmp_path, example)
     assert done.returncode == 0, done.stdout + done.stderr
