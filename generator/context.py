@@ -461,8 +461,8 @@ class AlertContext:
     def between_changes(self) -> Duration:
         """How much later there are too few changes in an hour, after as many as the threshold, and one at the end.
 
-        They lie an hour apart for a threshold of 1; at each end one sample may count or not. Many changes are too close to
-        tell.
+        They lie an hour apart for a threshold of 1; at each end one sample may count or not. Many changes are too close
+        to tell.
         """
         assert isinstance(self.threshold, int)
         if self.threshold > _FEW_CHANGES:
@@ -561,6 +561,11 @@ class AlertContext:
         """A factor that is just above the threshold, with as many digits as annotations have."""
         assert isinstance(self.threshold, Factor)
         return float((self.threshold.times * Decimal("1.05")).quantize(Decimal("0.01"), ROUND_UP))
+
+    @property
+    def comes_and_goes_soon(self) -> bool:
+        """Whether the alert follows its condition within hours."""
+        return self.settings.for_.milliseconds + self.settings.keep_firing_for.milliseconds <= 3 * _HOUR.milliseconds
 
     @property
     def fits_in_an_hour(self) -> bool:
