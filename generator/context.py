@@ -28,6 +28,8 @@ _REQUESTS = "milvus_proxy_req_count"
 
 # Scenarios on shares count in this many requests, so that even a small step of the share is a whole number of them.
 _MANY = 1_000_000
+# More samples than a window has in tests.
+_SAMPLES = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +130,11 @@ class Setting:
     def has_targets(self) -> bool:
         """Whether a deployment can have several targets, as far as its labels tell."""
         return "instance" not in self.target_labels
+
+    @property
+    def has_no_such(self) -> bool:
+        """What no deployment has, for scenarios that are not played."""
+        return False
 
     @property
     def other_functions(self) -> tuple[dict[str, str], ...]:
@@ -404,6 +411,15 @@ class AlertContext:
         return _MANY * max(math.ceil(self.min_per_minute / 1000), 1)
 
     @property
+    def until_outnumbered(self) -> Duration:
+        """How long it takes until plenty of good requests make a window of just enough bad ones a share that is allowed.
+
+        No time where a single sample of them does, for all the samples that a window has in tests.
+        """
+        at_once = self.plenty * float(self.allowed_ratio) >= _SAMPLES * self.enough
+        return Duration(Decimal(0)) if at_once else self.window
+
+    @property
     def just_under(self) -> int:
         """How many of plenty are just allowed."""
         return self._of_plenty(math.floor((self.allowed_ratio - self._margin) * _MANY))
@@ -576,7 +592,7 @@ class AlertContext:
         assert isinstance(self.threshold, Factor)
         if self.threshold.times > _LARGE_FACTOR:
             return False
-        return self.window.milliseconds + self.settings.for_.milliseconds <= _HOUR.milliseconds * 2 / 3
+        return 2 * self.window.milliseconds + self.settings.for_.milliseconds <= _HOUR.milliseconds * 5 / 12
 
     @property
     def past_of_45m(self) -> Duration:
