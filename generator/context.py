@@ -412,7 +412,7 @@ class AlertContext:
 
     @property
     def until_outnumbered(self) -> Duration:
-        """How long it takes until plenty of good requests make a window of just enough bad ones a share that is allowed.
+        """How long it takes until plenty of good requests make a window of just enough bad ones an allowed share.
 
         No time where a single sample of them does, for all the samples that a window has in tests.
         """
@@ -581,7 +581,8 @@ class AlertContext:
     @property
     def comes_and_goes_soon(self) -> bool:
         """Whether the alert follows its condition within hours."""
-        return self.settings.for_.milliseconds + self.settings.keep_firing_for.milliseconds <= 3 * _HOUR.milliseconds
+        times = (self.settings.for_, self.settings.keep_firing_for, self.window)
+        return sum(time.milliseconds for time in times) <= 3 * _HOUR.milliseconds
 
     @property
     def fits_in_an_hour(self) -> bool:
