@@ -173,7 +173,7 @@ def expanded(values: str) -> list[float | None]:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("name", sorted(path.name for path in (EXAMPLES / "out").iterdir()))
+@pytest.mark.parametrize("name", sorted(path.parent.name for path in EXAMPLES.glob("out/*/tests")))
 def test_promtool_proves_the_examples(
     name: str, promtool: str, thresher: Thresher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
