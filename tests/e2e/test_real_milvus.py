@@ -71,6 +71,11 @@ BASELINE_S = 30
 # What no rule may record on a healthy Milvus 2.3.5, and why. Everything else must be recorded.
 EMPTY_IN_HEALTH = {
     "deployment:milvus_searches_failed:rate10s": "the series of failed requests begin with the first failure",
+    "deployment:milvus_searches_too_slow:ratio_rate10s": "no request is too slow",
+    "deployment:milvus_slow_search_phase_share:ratio_rate10s": "the same",
+    "deployment:milvus_slow_search_core_share:ratio_rate10s": "the same",
+    "deployment:milvus_search_latency_cause:ratio_rate10s": "what is not slow has no cause",
+    "deployment:milvus_search_latency_circumstance:current": "the same",
 }
 
 RECORDED = '{__name__=~".+:.+:.+", profile=~"whole|split"}'
