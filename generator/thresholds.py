@@ -22,7 +22,7 @@ COLLECTION_LATENCY = "milvus_proxy_collection_sq_latency"
 SLOW_QUERIES = "milvus_proxy_slow_query_count"
 
 # Each has rules and tests of its own: more would take longer to compile, and to evaluate, than anybody waits.
-MAX_SCOPES = 200
+MAX_SCOPES = 100
 
 
 @dataclass(frozen=True, slots=True)

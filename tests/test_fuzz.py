@@ -277,7 +277,7 @@ HEAVY = {
         HEAD + "selector:\n" + many(f"  l#: [{', '.join(f'v{number}' for number in range(1000))}]", 20),
         "characters in all",
     ),
-    "collections": (ONE + "collections:\n" + many(f"  {'x' * 60}#: {{thresholds: {{slow: 1s#ms}}}}", 199), ""),
+    "collections": (ONE + "collections:\n" + many(f"  {'x' * 60}#: {{thresholds: {{slow: 1s#ms}}}}", 99), ""),
     "collections that all differ": (
         ONE + "collections:\n" + many("  c#: {thresholds: {slow: 1s#ms}}", 500),
         "501 different sets of thresholds",
