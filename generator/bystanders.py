@@ -41,8 +41,9 @@ def bystanders(expr: str, samples: Iterable[Labels], release: View, steps: int, 
         read = {label: text for label, op, text in matchers if op in ("=", "=~")}
         value = 0 if below else _value(name)
         values = f"0+{_MUCH}x{steps - 1}" if _is_counter(name, release) else constant(str(value), steps)
+        labels = tuple(_labels(name, expr, release))
         for sample in (first, *others) if is_recorded else (first,) if raw else ():
-            base = {label: text for label, other in _labels(name, expr, release) if (text := sample.get(label, other))}
+            base = {label: text for label, other in labels if (text := sample.get(label, other))}
             for label, text in read.items():
                 if not _keeps_away(name, label):
                     continue

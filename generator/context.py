@@ -132,11 +132,6 @@ class Setting:
         return "instance" not in self.target_labels
 
     @property
-    def has_no_such(self) -> bool:
-        """What no deployment has, for scenarios that are not played."""
-        return False
-
-    @property
     def other_functions(self) -> tuple[dict[str, str], ...]:
         """The labels of requests of another kind than searches, for tests; none where only searches are watched."""
         return tuple({"function_name": name} for name in self.functions if name != "Search")[:1]

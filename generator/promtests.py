@@ -413,8 +413,13 @@ def _beside_others(
 
 
 def applies(rule: Rule, scenario: Mapping[str, Any]) -> bool:
-    """Whether a scenario of its template is one of this rule: `when` names what must hold."""
-    return "when" not in scenario or bool(lookup(scenario["when"], rule.bindings))
+    """Whether a scenario of its template is one of this rule: `when` names what must hold, one thing or several."""
+    return all(_named(scenario.get("when", []), rule))
+
+
+def _named(paths: Any, rule: Rule) -> list[Any]:
+    """What a scenario refers to by a path, or by several."""
+    return [lookup(path, rule.bindings) for path in ([paths] if isinstance(paths, str) else paths)]
 
 
 # What is appended to the name of a scenario that runs in both spellings of `le`.
@@ -444,8 +449,7 @@ def _case(
 def _unfolded(given: Iterable[Mapping[str, Any]], rule: Rule) -> Iterator[Mapping[str, Any]]:
     """The entries of `given`, those with `for_each` once for each combination of the labels that it names."""
     for stimulus in given:
-        paths = stimulus.get("for_each", [])
-        choices = [lookup(path, rule.bindings) for path in ([paths] if isinstance(paths, str) else paths)]
+        choices = _named(stimulus.get("for_each", []), rule)
         for combination in itertools.product([stimulus.get("labels", {})], *choices):
             yield {**stimulus, "labels": {label: text for labels in combination for label, text in labels.items()}}
 

@@ -19,7 +19,7 @@ from generator.names import Names
 from generator.profile import AlertSettings, Profile, Selector
 from generator.promql.check import Checker, Quantity, unit_text
 from generator.promql.text import go_literal
-from generator.templates import Bindings, Library, RuleTemplate, TemplateError, Variant, lookup
+from generator.templates import Bindings, Library, RuleTemplate, TemplateError, Variant, lookup, one_line
 from generator.thresholds import PlacedScope, place
 from generator.units import Duration
 
@@ -312,7 +312,7 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
         annotations=annotations,
         for_=alert.settings.for_ if alert else _AT_ONCE,
         keep_firing_for=alert.settings.keep_firing_for if alert else _AT_ONCE,
-        condition=_line(parts["condition"]),
+        condition=one_line(parts["condition"]),
         runbook=runbook,
         template=template,
         variant=body.variant.name,
@@ -346,14 +346,14 @@ def _contradictions(
 
 
 def _runbook(parts: Mapping[str, Any]) -> Runbook:
-    look = tuple([(_line(each["ask"]), _line(each.get("query", ""))) for each in parts["look"]])
-    return Runbook(_line(parts["means"]), look, tuple(map(_line, parts["fix"])))
+    look = tuple([(one_line(each["ask"]), one_line(each.get("query", ""))) for each in parts["look"]])
+    return Runbook(one_line(parts["means"]), look, tuple(map(one_line, parts["fix"])))
 
 
 def _annotations(body: _Body, alert: AlertContext) -> Texts:
     texts = {
-        conventions.SUMMARY: _line(body.parts["summary"]),
-        conventions.DESCRIPTION: _line(body.parts["description"]),
+        conventions.SUMMARY: one_line(body.parts["summary"]),
+        conventions.DESCRIPTION: one_line(body.parts["description"]),
     }
     if body.template.verdict:
         parts = [record.partition(" ") for record in body.template.verdict]
@@ -384,7 +384,3 @@ def _tidy(expr: str) -> str:
     """An expression without the blank lines and the indentation that templating leaves."""
     lines = [line.rstrip() for line in expr.splitlines() if line.strip()]
     return textwrap.dedent("\n".join(lines))
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())

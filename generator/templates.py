@@ -203,13 +203,23 @@ _KEYS = {
 _BODY = ("expr", "labels", "operation", "summary", "description", "runbook", "scenarios")
 
 
-def _topic(file: str, text: str) -> Topic:
+def parsed(file: str, text: str, refusal: type[TemplateError]) -> Any:
+    """The YAML in the text of a file that Thresher ships, with lines of its maps. Raises the given kind of error."""
     if MARK in text:
-        raise TemplateError(f"{file}: {MARK} marks the places of a profile's own texts: do without it")
+        raise refusal(f"{file}: {MARK} marks the places of a profile's own texts: do without it")
     try:
-        data = yaml.load(text, LineLoader)  # noqa: S506 - a safe loader
+        return yaml.load(text, LineLoader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
-        raise TemplateError(f"{file}: {error}") from error
+        raise refusal(f"{file}: {error}") from error
+
+
+def one_line(text: str) -> str:
+    """The text without the line breaks and the indentation that it has in its file."""
+    return " ".join(text.split())
+
+
+def _topic(file: str, text: str) -> Topic:
+    data = parsed(file, text, TemplateError)
     try:
         conventions.group_name("profile", data["group"])
         rules = tuple(_rule(file, rule) for rule in data["rules"])

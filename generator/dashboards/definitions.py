@@ -12,10 +12,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
-from generator.names import MARK
-from generator.templates import LINE, LineLoader, TemplateError, shipped
+from generator.templates import LINE, TemplateError, one_line, parsed, shipped
 
 KINDS = ("stat", "time series", "heatmap", "table", "state timeline", "bar gauge")
 
@@ -103,17 +100,12 @@ def load() -> tuple[DashboardDefinition, ...]:
 
 def parse(file: str, text: str) -> DashboardDefinition:
     """The definition in the text of a file. Raises DefinitionError."""
-    if MARK in text:
-        raise DefinitionError(f"{file}: {MARK} marks the places of a profile's own texts: do without it")
-    try:
-        data = yaml.load(text, LineLoader)  # noqa: S506 - a safe loader
-    except yaml.YAMLError as error:
-        raise DefinitionError(f"{file}: {error}") from error
+    data = parsed(file, text, DefinitionError)
     _only(file, data, {"dashboard", "title", "says", "order", "whole_fleet", "metrics", "choose", "rows"})
     return DashboardDefinition(
         name=data["dashboard"],
         title=data["title"],
-        says=_line(data["says"]),
+        says=one_line(data["says"]),
         order=data["order"],
         whole_fleet=data.get("whole_fleet", False),
         metrics=frozenset(data["metrics"]),
@@ -145,7 +137,7 @@ def _panel(file: str, data: dict[str, Any]) -> PanelDefinition:
     return PanelDefinition(
         where=where,
         title=data["panel"],
-        says=_line(data["says"]),
+        says=one_line(data["says"]),
         shows=data["shows"],
         width=data["size"][0],
         height=data["size"][1],
@@ -171,10 +163,6 @@ def _query(where: str, data: dict[str, Any]) -> QueryDefinition:
 def _only(where: str, data: Mapping[str, Any], known: set[str]) -> None:
     if unknown := sorted(set(data) - known - {LINE}):
         raise DefinitionError(f"{where}: unknown key {unknown[0]}")
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _plain(value: Any) -> Any:
