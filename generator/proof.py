@@ -263,7 +263,10 @@ def _fed(
 
 def _numbered(rule: Rule, number: int, names: Collection[str]) -> Rule:
     key = "alert" if "alert" in rule else "record"
-    texts = {name: _rewritten(text, number, names) for name, text in rule.get("annotations", {}).items()}
+    recorded = [
+        name for name in names if ":" in name
+    ]  # an alert's own name may be part of a text, as of its runbook's URL
+    texts = {name: _rewritten(text, number, recorded) for name, text in rule.get("annotations", {}).items()}
     return {
         **rule,
         key: _renamed(rule[key], number),
