@@ -104,8 +104,13 @@ class Group:
 
     @cached_property
     def borrowed(self) -> tuple[str, ...]:
-        """The series that are read here and recorded in other groups."""
-        return tuple(dict.fromkeys(name for rule in self.rules for name in rule.records if name not in self.types.of))
+        """The series that are read here before they are recorded here: those of other groups."""
+        borrowed: dict[str, None] = {}
+        own: set[str] = set()
+        for rule in self.rules:
+            borrowed |= dict.fromkeys(name for name in rule.records if name not in own)
+            own.add(rule.name)
+        return tuple(borrowed)
 
 
 @dataclass(frozen=True, slots=True)

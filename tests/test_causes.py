@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from generator import catalog
+from generator import catalog, templates
 from tests.conftest import Compiled
 
 Compile = Callable[..., Compiled]
@@ -241,3 +241,8 @@ def test_cpu_is_judged_where_the_profile_says_how_much_there_is(compiled: Compil
     assert "/ 8 > 0.9" in next(rule["expr"] for rule in compiled(cpus="8").rules if "process_cpu" in rule["expr"])
     left_out = {each["rule"]: each["why"] for each in compiled().manifest["left_out"]}
     assert "how many CPUs" in left_out["MilvusCPUSaturated"]
+
+
+@pytest.mark.parametrize("alert", sorted(templates.load().alerts))
+def test_a_profile_can_do_without_any_one_alert(compiled: Compile, alert: str) -> None:
+    assert alert not in compiled(alerts=f"{{{alert}: {{enabled: false}}}}").names()
