@@ -17,7 +17,7 @@ from functools import lru_cache
 # In a label value, a name, or a regular expression, these characters need no escape.
 _PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
 # In the text of an annotation, which is written as a JSON string and expanded by Prometheus.
-_PLAIN_PROSE = re.compile(r"[A-Za-z0-9 .,;:()%+*/_<>=-]+")
+_PLAIN_PROSE = re.compile(r"[A-Za-z0-9 .,;:()%+*/_<>=`-]+")
 # Stands on both sides of a placeholder's number. A single character is what texts are split at fastest.
 MARK = "^"
 

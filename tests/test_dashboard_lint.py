@@ -26,7 +26,7 @@ _RATE_INTERVAL = timedelta(seconds=197)
 _EXPANDED = {"__rate_interval": "197s", "__range": "4243s"}
 
 # Ids of Grafana's units that dashboards use, as they stand in the linter's list.
-_UNITS = {"ms", "percentunit", "short", "reqps", "cps", "opm", "bytes", "binBps"}
+_UNITS = {"ms", "s", "percentunit", "short", "reqps", "cps", "opm", "bytes", "binBps"}
 
 
 def expand(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from generator import build, catalog, source
+from generator import build, catalog, source, templates
 from generator.dashboards import definitions, panels
 from generator.dashboards.documents import in_seconds, uid
 from generator.profile.resolve import resolve
@@ -225,6 +225,64 @@ def test_links_to_the_other_dashboard_carry_time_and_variables(dashboards: Compi
     assert link["url"] == f"/d/{found['diagnosis']['uid']}?${{__url_time_range}}&${{__all_variables}}"
 
 
+def lines(panel: dict[str, Any]) -> list[float]:
+    """Where the dashed lines of a panel lie."""
+    steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+    dashed = panel["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]["mode"] == "dashed"
+    return [step["value"] for step in steps if step["value"] is not None] if dashed else []
+
+
+CAUSES = sorted(alert.name for alert in templates.load().alerts.values() if alert.cause)
+
+
+@pytest.mark.parametrize("alert", CAUSES)
+def test_every_alert_on_a_cause_has_its_evidence_with_a_line_where_it_decides(alert: str) -> None:
+    files = of_release("2.6.21", "cpus: 8\nrunbook_base_url: https://runbooks.example.com\n").files
+    (diagnosis,) = (json.loads(text) for path, text in files.items() if path.name.endswith(".diagnosis.json"))
+    shown = [panel for panel in panels_of(diagnosis) if f"{alert} fires when " in panel["description"]]
+    assert shown, f"dashboards/diagnosis.yaml has no panel with `alert: {alert}`"
+    for panel in shown:
+        assert lines(panel), panel["title"]
+        (link,) = panel["links"]
+        assert link["url"] == f"https://runbooks.example.com/{alert}.md"
+
+
+@pytest.mark.parametrize(
+    ("alerts", "title", "line"),
+    [
+        ("{MilvusSearchQueueing: {threshold: 25%}}", "Queue: share of the time", 0.25),
+        ("{MilvusSearchQueueing: {min_time: 1s}}", "Queue: mean wait", 1000),
+        ("{MilvusLargeSearchBatches: {least: 64}}", "Vectors per search (NQ)", 64),
+        ("{MilvusColdCache: {threshold: 2h}}", "How long query nodes have run", 7200),
+        ("{MilvusVersionRegression: {threshold: 3x}}", "Mean latency against a day ago", 3),
+        ("{MilvusCPUSaturated: {threshold: 75%}}", "Processors in use", 6),
+    ],
+)
+def test_the_line_is_where_the_profile_puts_it(dashboards: Compile, alerts: str, title: str, line: float) -> None:
+    assert lines(titled(dashboards(alerts=alerts, cpus="8")["diagnosis"], title)) == [line]
+
+
+def test_an_alert_that_is_not_there_has_no_line_and_its_panel_says_why(dashboards: Compile) -> None:
+    found = dashboards(alerts="{MilvusSearchQueueing: {enabled: false}}", runbook_base_url="https://example.com")
+    queue, cores = (titled(found["diagnosis"], title) for title in ("Queue: mean wait", "Processors in use"))
+    assert queue["description"].endswith("MilvusSearchQueueing is left out: disabled by the profile.")
+    assert "the profile does not say how many CPUs a query node may use" in cores["description"]
+    assert (lines(queue), lines(cores)) == ([], [])
+    assert "links" not in queue
+
+
+def test_every_threshold_is_in_sight_on_a_logarithmic_scale_too(dashboards: Compile) -> None:
+    """Grafana passes over the soft maximum of such a scale, and fits it to the series: one of them reaches up."""
+    panel = titled(dashboards()["latency"], "Search: latency")
+    reaching = [target for target in panel["targets"] if target["expr"] == f"vector({lines(panel)[-1]})"]
+    (hidden,) = (
+        {each["id"]: each["value"] for each in override["properties"]}
+        for override in panel["fieldConfig"]["overrides"]
+        if override["matcher"]["options"] == reaching[0]["legendFormat"]
+    )
+    assert hidden == {"custom.lineWidth": 0, "custom.hideFrom": {"legend": True, "tooltip": True, "viz": False}}
+
+
 def test_a_release_with_less_has_fewer_panels_and_the_build_says_which(write: Write, thresher: Thresher) -> None:
     write("old.yaml", milvus='"2.3.0"')
     report = thresher("build", "old.yaml").stdout
@@ -239,8 +297,8 @@ def test_a_release_with_less_has_fewer_panels_and_the_build_says_which(write: Wr
 
 
 @cache
-def of_release(release: str) -> build.Built:
-    text = f'version: 1\nname: default\nmilvus: "{release}"\nselector: {{namespace: milvus}}\n'
+def of_release(release: str, settings: str = "") -> build.Built:
+    text = f'version: 1\nname: default\nmilvus: "{release}"\nselector: {{namespace: milvus}}\n{settings}'
     document, _ = source.parse(text, "default")
     assert document
     profile, _ = resolve(document, build.loader().defaults)
@@ -310,6 +368,7 @@ def filled(text: str) -> panels.Filled:
         ({"expr": "deployment:milvus_searches_received:rate{} > 0 or sum(x)"}, "x is not among the `metrics`"),
         ({"expr": "sum(milvus_proxy_sq_latency_count{})"}, "must be rated"),
         ({"unit": "per minute"}, "60 times"),
+        ({"alert": "MilvusSleepy"}, "there is no alert MilvusSleepy"),
         ({"shows": "pie"}, "shows pie; known: stat"),
         ({"colur": "red"}, "unknown key colur"),
         ({"title": "P"}, "unknown key title"),

@@ -42,11 +42,15 @@ class QueryDefinition:
 
 @dataclass(frozen=True, eq=False)
 class PanelDefinition:
-    """One panel, of `width` 24ths of the screen. `look` are its settings beside these."""
+    """One panel, of `width` 24ths of the screen. `look` are its settings beside these.
+
+    `alert` is the one whose condition it shows; empty where it shows none.
+    """
 
     where: str
     title: str
     says: str
+    alert: str
     shows: str
     width: int
     height: int
@@ -98,6 +102,13 @@ def load() -> tuple[DashboardDefinition, ...]:
     return tuple(sorted(found, key=lambda each: each.order))
 
 
+@cache
+def alerts() -> tuple[str, ...]:
+    """The alerts whose conditions panels show. Raises DefinitionError."""
+    panels = (panel for each in load() for row in each.rows for panel in row.panels)
+    return tuple(dict.fromkeys(panel.alert for panel in panels if panel.alert))
+
+
 def parse(file: str, text: str) -> DashboardDefinition:
     """The definition in the text of a file. Raises DefinitionError."""
     data = parsed(file, text, DefinitionError)
@@ -120,7 +131,7 @@ def _row(file: str, data: dict[str, Any]) -> RowDefinition:
     return RowDefinition(data.get("row", ""), data.get("closed", False), _plain(data.get("for_each", {})), panels)
 
 
-_PANEL = {"panel", "says", "shows", "size", "unit", "queries"}
+_PANEL = {"alert", "panel", "says", "shows", "size", "unit", "queries"}
 _PANEL_LOOK = {
     "colour", "empty", "fill", "lines", "link", "points", "range", "scale", "sort", "sparkline", "stack", "states",
     "steps",
@@ -138,6 +149,7 @@ def _panel(file: str, data: dict[str, Any]) -> PanelDefinition:
         where=where,
         title=data["panel"],
         says=one_line(data["says"]),
+        alert=data.get("alert", ""),
         shows=data["shows"],
         width=data["size"][0],
         height=data["size"][1],

@@ -256,14 +256,16 @@ def _panel(panel: Panel, interval: str, targets: Targets) -> str:
     custom, options = _DRAWN[panel.shows](panel)
     look = panel.look
     steps = _thresholds(look.get("lines", ()), coloured=panel.shows != "time series")
+    reaching = _reaching(panel)
     found = grafana.Panel(
         type_val=_TYPES[panel.shows],
         title=panel.title,
         description=panel.says,
         datasource=_DATASOURCE,
-        targets=[_target(panel, query, index, interval) for index, query in enumerate(panel.queries)],
+        targets=[_target(panel, query, index, interval) for index, query in enumerate((*panel.queries, *reaching))],
         transformations=_transformations(panel),
         interval=interval,
+        links=_runbook(panel.alert, dict(targets)),
         options=options,
         field_config=grafana.FieldConfigSource(
             defaults=grafana.FieldConfig(
@@ -277,12 +279,20 @@ def _panel(panel: Panel, interval: str, targets: Targets) -> str:
                 no_value=look.get("empty"),
                 custom=custom,
             ),
-            overrides=[each for query in panel.queries for each in _overrides(panel, query)],
+            overrides=[each for query in (*panel.queries, *reaching) for each in _overrides(panel, query)],
         ),
     )
     written = _json(found)
     first = {key: written.pop(key) for key in ("title", "type", "description")}
     return ",\n".join(_lines({**first, **written}, "      ", 1))
+
+
+def _reaching(panel: Panel) -> tuple[Query, ...]:
+    """What keeps every line in sight on a logarithmic scale, where Grafana passes over a soft maximum: a series."""
+    lines = _lines_of(panel.look.get("lines", ()))
+    if panel.look.get("scale") != "logarithmic" or not lines:
+        return ()
+    return (Query("up to the last line", f"vector({lines[-1].at})", {"invisible": True}),)
 
 
 def _target(panel: Panel, query: Query, index: int, interval: str) -> prometheus.Dataquery:
@@ -317,7 +327,9 @@ def _thresholds(lines: Iterable[Any], *, coloured: bool) -> grafana.ThresholdsCo
 
 
 def _lines_of(lines: Iterable[Any]) -> list[Line]:
-    return [line if isinstance(line, Line) else Line(line["at"], line["colour"]) for line in lines]
+    """The lines; one at a number that the profile does not have is none."""
+    found = [line if isinstance(line, Line) else Line(line["at"], line["colour"]) for line in lines]
+    return [line for line in found if line.at]
 
 
 def _number(text: str) -> Any:
@@ -357,6 +369,18 @@ def _data_links(link: str, targets: Mapping[str, str]) -> list[grafana.Dashboard
     return [_Link(title, url.format(targets[link]))]  # type: ignore[list-item]
 
 
+def _runbook(alert: str, targets: Mapping[str, str]) -> list[grafana.DashboardLink] | None:
+    """The link of a panel to the runbook of the alert whose condition it shows."""
+    if not alert or "runbook" not in targets:
+        return None
+    url = f"{targets['runbook']}/{alert}.md"
+    return [
+        grafana.DashboardLink(
+            title=f"Runbook of {alert}", type_val=grafana.DashboardLinkType.LINK, icon="external link", url=url
+        )
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class _Link:
     """A data link. The SDK has the type of links between dashboards here, with keys that Grafana refuses."""
@@ -382,6 +406,9 @@ def _overrides(panel: Panel, query: Query) -> Iterator[grafana.DashboardFieldCon
         properties["mappings"] = _mappings(states)
     if look.get("right"):
         properties |= {"custom.axisPlacement": "right", "custom.lineStyle": {"fill": "dash", "dash": [4, 4]}}
+    if look.get("invisible"):
+        properties["custom.lineWidth"] = 0
+        properties["custom.hideFrom"] = {"legend": True, "tooltip": True, "viz": False}
     if look.get("points"):
         properties |= {"custom.drawStyle": "points", "custom.pointSize": 8}
     if width := look.get("width"):
@@ -468,8 +495,7 @@ def _time_series(panel: Panel) -> Drawn:
         stacking=common.StackingConfig(mode=modes[stack], group="A"),
         thresholds_style=common.GraphThresholdsStyleConfig(mode=style),
         scale_distribution=scale,
-        axis_soft_max=_number(lines[-1].at) if lines else None,
-        axis_soft_min=1 if logarithmic else None,
+        axis_soft_max=_number(lines[-1].at) if lines and not logarithmic else None,
     )
     return custom, timeseries.Options(
         legend=common.VizLegendOptions(

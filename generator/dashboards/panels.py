@@ -4,7 +4,8 @@ In a definition a series is written with its braces and without what is the same
 matchers that keep a query to one deployment, and a recorded series its window. A query whose series the release or the
 profile does not have is left out, with its panel when it was the last one; nothing is dropped in silence.
 
-Panels are shared between profiles like rules: one is compiled once for each combination of what it refers to.
+Panels are shared between profiles like rules: one is compiled once for each combination of what it refers to, and of
+what the release and the recorded series are as far as it names them.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import Any
 
-from generator import conventions
+from generator import catalog, conventions
 from generator.catalog import ALERTS, View
-from generator.context import FUNCTION_NAMES, Milvus, Setting
+from generator.context import FUNCTION_NAMES, AlertContext, Setting
+from generator.dashboards import definitions
 from generator.dashboards.definitions import (
     Choice,
     DashboardDefinition,
@@ -30,7 +33,7 @@ from generator.names import MARK, Names
 from generator.profile import TIERS, AlertSettings
 from generator.promql.check import Checker, Quantity, unit_text
 from generator.promql.text import equals, escaped, matcher, quoted_string
-from generator.rules import Group, Remark, RuleSet
+from generator.rules import Group, Remark, Rule, RuleSet
 from generator.thresholds import COLLECTION_LATENCY, LATENCY, PlacedScope, Scope, listed
 from generator.units import Duration, Factor, Rate, Share, plain
 
@@ -45,6 +48,7 @@ UNITS = {
     "per minute": ("opm", "1/s"),
     "bytes": ("bytes", "bytes"),
     "bytes per second": ("binBps", "bytes/s"),
+    "seconds": ("s", "s"),
 }
 
 TIER_COLOURS = {"healthy": "green", "investigate": "orange", "slow": "red", "slow_query_span": "purple"}
@@ -54,6 +58,7 @@ _SERIES = re.compile(r"([a-zA-Z_:][\w:]*)\{([^{}]*)\}")
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
 _PLACEHOLDER = re.compile(f"{re.escape(MARK)}[0-9]+{re.escape(MARK)}")
 _VARIABLE = re.compile(r"\$(\w+)")
+_WORD = re.compile(r"[a-zA-Z_:][\w:]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +80,14 @@ class Query:
 
 @dataclass(frozen=True, eq=False)
 class Panel:
-    """One panel with all that it shows. `unit` is one of `UNITS`. Panels of the same content are equal."""
+    """One panel with all that it shows. `unit` is one of `UNITS`. Panels of the same content are equal.
+
+    `alert` is the one whose runbook it leads to; empty where there is none.
+    """
 
     title: str
     says: str
+    alert: str
     shows: str
     width: int
     height: int
@@ -88,7 +97,8 @@ class Panel:
 
     @cached_property
     def _content(self) -> str:
-        return repr((self.title, self.says, self.shows, self.width, self.height, self.unit, self.look, self.queries))
+        about = self.title, self.says, self.alert
+        return repr((*about, self.shows, self.width, self.height, self.unit, self.look, self.queries))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Panel) and self._content == other._content
@@ -129,7 +139,8 @@ class Shares:
 class Kind:
     """Requests of one operation that have one set of thresholds, as definitions see them.
 
-    `under` begins the selector of the recorded shares, `raw` are matchers for the histogram `metric`.
+    `under` begins the selector of the recorded shares, `raw` are matchers for the histogram `metric`, `healthy` is that
+    threshold in milliseconds.
     """
 
     title: str
@@ -142,6 +153,7 @@ class Kind:
     under: str
     share: Shares
     span_is_measured: bool
+    healthy: str
     lines: tuple[Line, ...]
     lines_in_words: str
     slow_queries: str
@@ -190,6 +202,48 @@ class Limits:
             number("MilvusRequestsRejected"),
             number("MilvusSlowQueries"),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a panel says of the alert whose condition it shows, and the numbers it decides by, as text.
+
+    A number that the alert does not have is empty. `fires` is False where the profile or the release does without it.
+    """
+
+    alert: str
+    fires: bool
+    sentence: str
+    threshold: str = ""
+    least: str = ""
+    milliseconds: str = ""
+    seconds: str = ""
+    cores: str = ""
+
+    @classmethod
+    def of(cls, rule: Rule, cpus: float | None, names: Names) -> Decision:
+        texts = {name: names.stand_in(text, prose=True) for name, text in cls._numbers(rule, cpus)}
+        sentence = f"{rule.name} fires when {names.put_back(rule.condition)}."
+        return cls(rule.name, fires=True, sentence=names.stand_in(sentence, prose=True), **texts)
+
+    @staticmethod
+    @lru_cache(maxsize=1024)
+    def _numbers(rule: Rule, cpus: float | None) -> tuple[tuple[str, str], ...]:
+        context: AlertContext = rule.bindings["alert"]
+        settings = context.settings
+        numbers: dict[str, Decimal | float] = {}
+        match settings.threshold:
+            case Share(ratio=share):
+                numbers = {"threshold": share} | ({"cores": float(share) * cpus} if cpus else {})
+            case Factor(times=times):
+                numbers = {"threshold": times}
+            case Duration():
+                numbers = {"seconds": context.lately.seconds}
+        if settings.least is not None:
+            numbers["least"] = Decimal(settings.least)
+        if settings.min_time is not None:
+            numbers["milliseconds"] = settings.min_time.milliseconds
+        return tuple((name, plain(number)) for name, number in numbers.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +312,15 @@ def _interned(found: tuple[tuple[str, Quantity, tuple[tuple[str, str], ...]], ..
     )
 
 
+@lru_cache(maxsize=4096)
+def _only(whole: Records, stems: frozenset[str]) -> Records:
+    """The series whose names begin so, whatever the operation; one object for all rule sets that record the same."""
+    own = [name for name in whole.types if name.rpartition(":")[0] in stems]
+    return _interned(
+        tuple((name, whole.types[name], tuple(labels.items())) for name in own for labels in whole.labels[name])
+    )
+
+
 @lru_cache(maxsize=1024)
 def _merged(parts: tuple[Records, ...]) -> Records:
     types = {name: quantity for part in parts for name, quantity in part.types.items()}
@@ -277,7 +340,38 @@ class Reach:
     windows: tuple[Duration, ...]
     records: Records
     checker: Checker
-    offers: Mapping[str, Any]
+
+
+@lru_cache(maxsize=4096)
+def _narrowed(about: Reach, words: frozenset[str]) -> Reach:
+    """The reach of queries that name nothing but what is among the words."""
+    checker = about.checker
+    assert isinstance(checker.release, View)
+    stems = frozenset(word.rpartition(":")[0] for word in words)
+    families = frozenset(words | {re.sub("_(?:bucket|sum|count)$", "", word) for word in words})
+    view = catalog.narrowed(checker.release, families)
+    return _reach(
+        about.recorded,
+        about.raw,
+        about.windows,
+        _only(about.records, stems),
+        view,
+        checker.target_labels,
+        checker.selected_by,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _reach(
+    recorded: str,
+    raw: str,
+    windows: tuple[Duration, ...],
+    records: Records,
+    view: View,
+    target_labels: frozenset[str],
+    selected_by: frozenset[str] | None,
+) -> Reach:
+    return Reach(recorded, raw, windows, records, Checker(view, target_labels, selected_by))
 
 
 @lru_cache(maxsize=1024)
@@ -286,14 +380,12 @@ def reach(setting: Setting, view: View, records: Records) -> Reach:
     identity = setting.identity.split(", ")
     chosen = [f'{label}="${variable(label)}"' for label in identity]
     others = [_literal(label, values) for label, values in setting.deployment if label not in identity]
-    checker = Checker(view, setting.target_labels, frozenset(label for label, _ in setting.deployment))
     return Reach(
         recorded=", ".join([equals(conventions.PROFILE, setting.profile), *chosen]),
         raw=", ".join([*chosen, *others]),
         windows=(setting.window,),
         records=records,
-        checker=checker,
-        offers={"milvus": Milvus(view), "identity": setting.identity, "identity_and_job": setting.identity_and_job},
+        checker=Checker(view, setting.target_labels, frozenset(label for label, _ in setting.deployment)),
     )
 
 
@@ -320,9 +412,9 @@ def fleet_reach(rule_sets: Sequence[RuleSet], view: View) -> tuple[Reach, dict[s
         windows=tuple(dict.fromkeys(rule_set.profile.window for rule_set in rule_sets)),
         records=_merged(tuple(records_of(rule_set) for rule_set in rule_sets)),
         checker=Checker(view, target_labels, frozenset(identity)),
-        offers={"identity": ", ".join(identity)},
     )
     context = {
+        "identity": ", ".join(identity),
         "profiles": matcher(conventions.PROFILE, everything),
         "parts": tuple(Part(matcher(conventions.PROFILE, names), limits) for limits, names in alike.items()),
         "identity_in_legends": " ".join(f"{{{{{label}}}}}" for label in identity),
@@ -347,12 +439,14 @@ def fill(definition: DashboardDefinition, about: Reach, context: Mapping[str, An
     """The panels of a dashboard. `context` is what it may refer to. Raises DefinitionError."""
     rows: list[Row] = []
     remarks: dict[Remark, None] = {}
+    decisions = {each.alert: each for each in context.get("decisions", ())}
     for row in definition.rows:
         for bindings in _combinations(row.for_each, context):
             inner = {**context, **bindings}
             panels = []
             for panel in row.panels:
-                found, left_out = _panel(panel, about, _own(panel, inner))
+                own = _own(panel, {**inner, "alert": decisions.get(panel.alert)} if panel.alert else inner)
+                found, left_out = _panel(panel, _narrowed(about, _words(panel, own)), own)
                 remarks |= dict.fromkeys(left_out)
                 if found:
                     panels.append(found)
@@ -360,7 +454,7 @@ def fill(definition: DashboardDefinition, about: Reach, context: Mapping[str, An
                 rows.append(Row(_filled(row.title, inner), row.closed, tuple(panels)))
     choices = []
     for choice in definition.choices:
-        selector, why = expanded(_filled(choice.selector, {**context, **about.offers}), about)
+        selector, why = expanded(_filled(choice.selector, context), about)
         if not why:
             choices.append(replace(choice, selector=selector))
     said = tuple(replace(each, rule=f"{each.rule} ({definition.name})") for each in remarks)
@@ -369,17 +463,18 @@ def fill(definition: DashboardDefinition, about: Reach, context: Mapping[str, An
 
 @lru_cache(maxsize=4096)
 def _panel(
-    definition: PanelDefinition, about: Reach, context: tuple[tuple[str, Any], ...]
+    definition: PanelDefinition, about: Reach, own: tuple[tuple[str, Any], ...]
 ) -> tuple[Panel | None, tuple[Remark, ...]]:
     """One panel, or None when nothing of it is left, and what was left out of it."""
-    offers = {**dict(context), **about.offers}
+    context = dict(own)
+    decision: Decision | None = context.get("alert")
     try:
-        title = _filled(definition.title, offers)
+        title = _filled(definition.title, context)
         queries: list[Query] = []
         lost: dict[str, str] = {}
         for query in definition.queries:
-            for bindings in _combinations(query.for_each, offers):
-                inner = {**offers, **bindings}
+            for bindings in _combinations(query.for_each, context):
+                inner = {**context, **bindings}
                 if query.when and not _found(query.when, inner):
                     continue
                 legend = _filled(query.legend, inner)
@@ -393,12 +488,13 @@ def _panel(
                     lost[legend] = why
         panel = Panel(
             title=title,
-            says=_filled(definition.says, offers),
+            says=_filled(definition.says, context) + (f" {decision.sentence}" if decision else ""),
+            alert=decision.alert if decision and decision.fires else "",
             shows=definition.shows,
             width=definition.width,
             height=definition.height,
             unit=definition.unit,
-            look=_filled(definition.look, offers),
+            look=_filled(definition.look, context),
             queries=tuple(queries),
         )
     except (LookupError, AttributeError, ValueError, TypeError) as error:
@@ -475,8 +571,11 @@ def check(where: str, unit: str, expr: str, about: Reach, *, buckets: bool = Fal
 
 def _own(definition: PanelDefinition, context: Mapping[str, Any]) -> tuple[tuple[str, Any], ...]:
     """What a panel refers to, by its path. Raises DefinitionError."""
+    if definition.alert and context.get("alert") is None:
+        raise definition.error(f"there is no alert {definition.alert}")
     try:
-        return tuple([(path, _found(path, context)) for root, path in _paths(definition) if root in context])
+        own = [(path, _found(path, context)) for root, path in _paths(definition) if root in context]
+        return (*own, ("alert", context["alert"])) if definition.alert else tuple(own)
     except (LookupError, AttributeError) as error:
         raise definition.error(error) from error
 
@@ -484,12 +583,25 @@ def _own(definition: PanelDefinition, context: Mapping[str, Any]) -> tuple[tuple
 @lru_cache(maxsize=256)
 def _paths(definition: PanelDefinition) -> tuple[tuple[str, str], ...]:
     """Every path in a panel, with the name that it begins with: all that the panel depends on."""
-    texts = repr((definition.title, definition.says, definition.look, definition.queries))
+    found = _PLACE.findall(_texts(definition))
+    return tuple((path.partition(".")[0], path) for path in dict.fromkeys(found))
+
+
+@lru_cache(maxsize=4096)
+def _words(definition: PanelDefinition, own: tuple[tuple[str, Any], ...]) -> frozenset[str]:
+    """Whatever may be the name of a series in the queries of a panel, as definitions write it."""
+    return frozenset(_WORD.findall(_texts(definition) + repr(own)))
+
+
+@lru_cache(maxsize=256)
+def _texts(definition: PanelDefinition) -> str:
+    """All of a panel in which something may be referred to."""
+    texts = repr((definition.title, definition.says, definition.look))
     for query in definition.queries:
-        texts += repr((query.legend, query.exprs, query.look)) + f"<< {query.when} >>"
         repeated = (*query.for_each.values(), *query.join_over.values())
+        texts += repr((query.legend, query.exprs, query.look, repeated)) + f"<< {query.when} >>"
         texts += "".join(f"<< {path} >>" for path in repeated if isinstance(path, str))
-    return tuple((path.partition(".")[0], path) for path in dict.fromkeys(_PLACE.findall(texts)))
+    return texts
 
 
 def _combinations(for_each: Mapping[str, Any], context: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -539,7 +651,24 @@ def context_of(rule_set: RuleSet) -> dict[str, Any]:
         "query_types": matcher("query_type", profile.operations),
         "alerts": Limits.of(profile.alerts, rule_set.names),
         "by_collection": ByCollection(by_collection.name, ", ".join(labels)),
+        "decisions": tuple(_decisions(rule_set)),
+        "identity_and_job": rule_set.setting.identity_and_job,
+        "identity_and_target": rule_set.setting.identity_and_target,
     }
+
+
+def _decisions(rule_set: RuleSet) -> Iterator[Decision]:
+    """What there is to say of each alert whose condition some panel shows."""
+    shown = definitions.alerts()
+    wanted = frozenset(shown)
+    rules = {rule.name: rule for group in rule_set.groups for rule in group.rules if rule.name in wanted}
+    why_not = {} if len(rules) == len(shown) else {each.rule: each.why for each in rule_set.remarks if not each.instead}
+    for name in shown:
+        if rule := rules.get(name):
+            yield Decision.of(rule, rule_set.profile.cpus, rule_set.names)
+        else:
+            sentence = f"{name} is left out: {why_not[name]}."
+            yield Decision(name, fires=False, sentence=rule_set.names.stand_in(sentence, prose=True))
 
 
 def _kinds(scopes: tuple[PlacedScope, ...], names: Names) -> Iterator[Kind]:
@@ -548,6 +677,7 @@ def _kinds(scopes: tuple[PlacedScope, ...], names: Names) -> Iterator[Kind]:
         in_words = "; ".join(f"{each.name} {each.threshold} is {each.in_words}" for each in placed.measured)
         in_words = names.stand_in(in_words, prose=True)
         slow_queries = names.stand_in(placed.slow_queries.in_words, prose=True)
+        healthy = names.stand_in(plain(placed.healthy.threshold.milliseconds), prose=True)
         lines = tuple(
             Line(names.stand_in(each.milliseconds, prose=True), TIER_COLOURS[each.name]) for each in placed.measured
         )
@@ -571,6 +701,7 @@ def _kinds(scopes: tuple[PlacedScope, ...], names: Names) -> Iterator[Kind]:
                 under=under,
                 share=Shares(*(_share(tier, under, judged, several=bool(scope.collections)) for tier in TIERS)),
                 span_is_measured=placed.slow_queries.measured is not None,
+                healthy=healthy,
                 lines=lines,
                 lines_in_words=in_words,
                 slow_queries=slow_queries,

@@ -457,6 +457,10 @@ class _Walk:
             self.complain(f"label_replace(): {problem}")
         return replace(quantity, labels=quantity.labels | {target}, fixed=quantity.fixed - {target})
 
+    def now(self, call: promql_parser.Call) -> Quantity | None:  # noqa: ARG002
+        """A scalar, from which a moment is subtracted."""
+        return None
+
     def constant(self, call: promql_parser.Call) -> Quantity | None:  # noqa: ARG002
         return Quantity((), frozenset())
 
@@ -563,6 +567,7 @@ _FUNCTIONS: dict[str, Callable[[_Walk, Any], Quantity | None]] = {
     "absent": _Walk.absent,
     "histogram_quantile": _Walk.histogram_quantile,
     "label_replace": _Walk.label_replace,
+    "time": _Walk.now,
     "vector": _Walk.constant,
 }
 

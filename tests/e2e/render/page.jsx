@@ -206,7 +206,7 @@ function Heatmap({ panel, frames, width, height }) {
 
 function TimeAxis({ left, width, height }) {
   return [0.1, 0.3, 0.5, 0.7, 0.9].map((share) => {
-    const at = new Date((given.from + share * (given.to - given.from)) * 1000).toISOString().slice(11, 16);
+    const at = new Date((given.from + share * (given.to - given.from)) * 1000).toISOString().slice(11, given.to - given.from < 600 ? 19 : 16);
     return <text key={share} x={left + share * (width - left)} y={height - 5} textAnchor="middle">{at}</text>;
   });
 }
