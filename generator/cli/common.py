@@ -59,10 +59,10 @@ def bases(paths: Sequence[Path]) -> Iterator[Finding]:
         yield Finding("error", str(path), 0, 0, "", wrong, right)
 
 
-def progress(steps: Iterator[Any], length: int) -> Iterator[Any]:
+def progress(steps: Iterator[Any], length: int, *, label: str = "compiling", many: int = 50) -> Iterator[Any]:
     """The steps, with a progress bar on a terminal when there are many."""
-    if length <= 50 or not sys.stderr.isatty():
+    if length <= many or not sys.stderr.isatty():
         yield from steps
         return
-    with click.progressbar(steps, label="compiling", file=sys.stderr, show_pos=True) as bar:
+    with click.progressbar(steps, label=label, file=sys.stderr, show_pos=True) as bar:
         yield from bar

@@ -157,14 +157,15 @@ def draw(
         "utf-8",
     )
     size = f"{width},{_TOP + bottom * (_CELL + _MARGIN) + _MARGIN}"
-    _chromium(page, f"--screenshot={picture}", f"--window-size={size}", "--hide-scrollbars", "--timeout=8000")
-    dom = _chromium(page, "--dump-dom", f"--window-size={size}", "--virtual-time-budget=20000")
+    chromium(page, f"--screenshot={picture}", f"--window-size={size}", "--hide-scrollbars", "--timeout=8000")
+    dom = chromium(page, "--dump-dom", f"--window-size={size}", "--virtual-time-budget=20000")
     report = re.search(r'<pre id="report"[^>]*>(.*?)</pre>', dom, re.DOTALL)
     page.unlink()
     return json.loads(html.unescape(report[1])) if report else ["the page was not drawn to its end"]
 
 
-def _chromium(page: Path, *options: str) -> str:
+def chromium(page: Path, *options: str) -> str:
+    """Opens a page in headless Chromium, with these options; returns what that prints. Skips where there is none."""
     profile = page.with_suffix(".profile")
     command = [
         browser(), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",

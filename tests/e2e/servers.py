@@ -34,7 +34,7 @@ METRICS_PORT, CLIENT_PORT = 9091, 19530
 PATIENCE_S = 180
 
 # Nothing here goes through a proxy: neither what is asked nor the traffic inside Milvus.
-_ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
@@ -75,7 +75,7 @@ def running(name: str, command: list[str | Path], folder: Path) -> Iterator[Proc
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             start_new_session=True,
         )
     process = Process(name, output, handle)

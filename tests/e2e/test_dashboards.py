@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import subprocess
 import sys
 import time
@@ -18,8 +19,8 @@ import pytest
 import yaml
 
 from tests.e2e import servers
-from tests.e2e.drawing import Drawn, ask, browser, bundle, draw
-from tests.e2e.servers import METRICS_PORT, Prometheus, Span, await_that, requests
+from tests.e2e.drawing import Drawn, ask, browser, bundle, chromium, draw
+from tests.e2e.servers import ENVIRONMENT, METRICS_PORT, Prometheus, Span, await_that, requests
 
 pytestmark = pytest.mark.e2e
 
@@ -50,6 +51,8 @@ UNANSWERED = {
     ("Memory, and restarts", "restarts of {{instance}}"): "no process started anew",
     ("Vector search: share of the time", "and nothing else explains it"): "large batches explain it",
 }
+# What a preview is asked for when the story is over, and nobody searches any more: panels of this moment.
+OVER = {"Now", "Not served", "p99 now"}
 SPARSE = tuple(dict.fromkeys(title for title, _ in UNANSWERED))
 
 
@@ -123,6 +126,27 @@ def test_grafanas_own_code_draws_it_and_finds_nothing_wrong(drawn: Drawn, tmp_pa
     picture = tmp_path / "dashboard.png"
     assert draw(drawn, picture, sparse=SPARSE) == []
     assert picture.stat().st_size > 100_000
+
+
+def test_a_preview_shows_the_same_without_a_grafana(story: tuple[Prometheus, Span, Path], tmp_path: Path) -> None:
+    prometheus, span, folder = story
+    profile, page = folder.parents[2] / "drawn.yaml", tmp_path / "drawn.html"
+    last = f"{math.ceil(time.time() - span.start)}s"
+    options = ["--prometheus", prometheus.url, "--last", last, "--out", str(page)]
+    subprocess.run([sys.executable, "-m", "generator", "preview", str(profile), *options], check=True, env=ENVIRONMENT)
+    # What Chromium makes of it: pictures that are there, wide enough for their panels, and with curves in them.
+    dom = chromium(page, "--dump-dom", "--window-size=1600,4000")
+    missing = {title for title, text in panels_in(dom) if not re.search("<svg|<table|class=.(stats|bars)", text)}
+    assert missing <= {title for title, _ in UNANSWERED} | OVER
+    assert "MilvusSearchLatencySlow</text>" in dom
+    picture = tmp_path / "preview.png"
+    chromium(page, f"--screenshot={picture}", "--window-size=1600,4000", "--hide-scrollbars")
+    assert picture.stat().st_size > 200_000
+
+
+def panels_in(dom: str) -> list[tuple[str, str]]:
+    """The title of each panel of a preview, and what it holds."""
+    return re.findall(r"<summary>([^<]*)</summary>.*?</details>(.*?)</article>", dom, re.DOTALL)
 
 
 @pytest.mark.parametrize(
