@@ -104,9 +104,11 @@ def bundle() -> Path:
     esbuild = INSTALLED / "node_modules" / ".bin" / "esbuild"
     if not esbuild.exists():
         pytest.skip("there is no Grafana code in .tools/render; `make render-parts` gets it (640 MB)")
-    shutil.copy(RENDER / "page.jsx", INSTALLED / "page.jsx")
+    for script in ("page.jsx", "scrollbars.js"):
+        shutil.copy(RENDER / script, INSTALLED / script)
     command: list[str | Path] = [
         esbuild, "page.jsx", "--bundle", "--outfile=page.js", "--format=iife", "--minify", "--log-level=error",
+        "--alias:react-custom-scrollbars-2=./scrollbars.js",
         "--loader:.svg=dataurl", "--loader:.png=dataurl", "--loader:.woff2=dataurl", "--loader:.css=empty",
         '--define:process.env.NODE_ENV="production"', "--define:global=window",
     ]  # fmt: skip

@@ -5,7 +5,7 @@ import {
   getFieldDisplayName, getFieldDisplayValues, standardFieldConfigEditorRegistry, standardTransformers,
   standardTransformersRegistry, transformDataFrame, toDataFrame, getValueFormats, getValueFormat, FieldColorModeId,
 } from '@grafana/data';
-import { BarGauge, BigValue, PanelChrome, ThemeContext, TimeSeries, VizRepeater } from '@grafana/ui';
+import { BarGauge, BigValue, PanelChrome, Table, ThemeContext, TimeSeries, VizRepeater } from '@grafana/ui';
 import { lastValueFrom } from 'rxjs';
 import React, { useEffect, useState } from 'react';
 import { createRoot } from 'react-dom/client';
@@ -258,39 +258,14 @@ function Timeline({ panel, frames, width, height }) {
   );
 }
 
-// Grafana's own table does not survive bundling; its processing of fields does.
 function Rows({ panel, frames, width, height }) {
   const [frame] = frames;
-  const shown = frame.fields.filter((field) => !field.config.custom?.hidden);
-  const order = [...Array(frame.length).keys()];
-  for (const { displayName, desc } of [...(panel.options.sortBy ?? [])].reverse()) {
-    const by = shown.find((field) => getFieldDisplayName(field, frame, frames) === displayName);
-    if (by) {
-      order.sort((a, b) => (desc ? -1 : 1) * ((by.values[a] ?? -Infinity) - (by.values[b] ?? -Infinity)));
-    } else {
+  for (const { displayName } of panel.options.sortBy ?? []) {
+    if (!frame.fields.some((field) => getFieldDisplayName(field, frame, frames) === displayName)) {
       complain(panel, `is sorted by ${displayName}, and there is no such column`);
     }
   }
-  const cell = { padding: '5px 10px', borderBottom: `1px solid ${theme.colors.border.weak}` };
-  const numeric = (field) => field.type === FieldType.number;
-  return (
-    <table style={{ width, fontSize: 13 }}>
-      <thead><tr>{shown.map((field) => <th key={field.name} style={{ ...cell, textAlign: numeric(field) ? 'right' : 'left', fontWeight: 500, color: theme.colors.text.link }}>{getFieldDisplayName(field, frame, frames)}</th>)}</tr></thead>
-      <tbody>
-        {order.slice(0, Math.floor(height / 32) - 1).map((at) => (
-          <tr key={at}>
-            {shown.map((field) => {
-              const value = field.display(field.values[at]);
-              const type = field.config.custom?.cellOptions?.type;
-              const text = field.values[at] == null ? '' : `${value.prefix ?? ''}${value.text}${value.suffix ?? ''}`;
-              const look = type === 'color-background' ? { background: value.color, color: theme.colors.getContrastText(value.color), textAlign: 'left' } : type === 'color-text' ? { color: value.color } : {};
-              return <td key={field.name} style={{ ...cell, textAlign: numeric(field) ? 'right' : 'left', ...look }}>{text}</td>;
-            })}
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
+  return <Table data={frame} width={width} height={height} initialSortBy={panel.options.sortBy} cellHeight={panel.options.cellHeight} fieldConfig={panel.fieldConfig} />;
 }
 
 function Empty({ text, width, height }) {
