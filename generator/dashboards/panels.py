@@ -58,7 +58,8 @@ _SERIES = re.compile(r"([a-zA-Z_:][\w:]*)\{([^{}]*)\}")
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
 _PLACEHOLDER = re.compile(f"{re.escape(MARK)}[0-9]+{re.escape(MARK)}")
 _VARIABLE = re.compile(r"\$(\w+)")
-_WORD = re.compile(r"[a-zA-Z_:][\w:]*")
+# Names of metrics are of several words.
+_WORD = re.compile(r"[a-zA-Z]+_\w+|[a-zA-Z_]\w*:[\w:]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,8 +349,8 @@ def _narrowed(about: Reach, words: frozenset[str]) -> Reach:
     checker = about.checker
     assert isinstance(checker.release, View)
     stems = frozenset(word.rpartition(":")[0] for word in words)
-    families = frozenset(words | {re.sub("_(?:bucket|sum|count)$", "", word) for word in words})
-    view = catalog.narrowed(checker.release, families)
+    families = {word.removesuffix(part) for word in words for part in ("_bucket", "_sum", "_count")}
+    view = catalog.narrowed(checker.release, words | families)
     return _reach(
         about.recorded,
         about.raw,
@@ -583,7 +584,7 @@ def _own(definition: PanelDefinition, context: Mapping[str, Any]) -> tuple[tuple
 @lru_cache(maxsize=256)
 def _paths(definition: PanelDefinition) -> tuple[tuple[str, str], ...]:
     """Every path in a panel, with the name that it begins with: all that the panel depends on."""
-    found = _PLACE.findall(_texts(definition))
+    found = _PLACE.findall(repr((definition.title, definition.says)) + _texts(definition))
     return tuple((path.partition(".")[0], path) for path in dict.fromkeys(found))
 
 
@@ -595,8 +596,8 @@ def _words(definition: PanelDefinition, own: tuple[tuple[str, Any], ...]) -> fro
 
 @lru_cache(maxsize=256)
 def _texts(definition: PanelDefinition) -> str:
-    """All of a panel in which something may be referred to."""
-    texts = repr((definition.title, definition.says, definition.look))
+    """All of a panel in which something may be referred to, but its own texts."""
+    texts = repr(definition.look)
     for query in definition.queries:
         repeated = (*query.for_each.values(), *query.join_over.values())
         texts += repr((query.legend, query.exprs, query.look, repeated)) + f"<< {query.when} >>"

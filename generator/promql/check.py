@@ -191,6 +191,9 @@ def _shape(expression: str) -> tuple[str, list[str]]:
     return _NUMBER.sub("0", "".join(pieces)), literals
 
 
+_BRACKET = re.compile(r"[()\[\]{}]")
+
+
 def _too_much(shape: str) -> str:
     """What keeps an expression from being parsed safely; empty when nothing does."""
     code = _STRING.sub('""', shape)
@@ -199,8 +202,8 @@ def _too_much(shape: str) -> str:
     if problem := _unreadable(code):
         return f"{problem} is not used in rules: not every supported Prometheus reads it"
     depth = deepest = 0
-    for char in code:
-        depth += (char in "([{") - (char in ")]}")
+    for bracket in _BRACKET.findall(code):
+        depth += 1 if bracket in "([{" else -1
         deepest = max(deepest, depth)
     if (
         len(shape) > MAX_LENGTH
