@@ -7,6 +7,7 @@ import re
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from generator.preview import scales
+from generator.preview import prometheus, scales
 from tests.conftest import Run, Thresher
 
 Write = Callable[..., Path]
@@ -23,14 +24,17 @@ Labels = Mapping[str, str]
 
 @dataclass
 class Api:
-    """An HTTP API that gives every query the same series; queries with a word of `refused` in them it refuses.
+    """An HTTP API that gives every query the same series; queries with `refused` in them it refuses, and
+    those with `hangs` it answers when the test is over. Without `values` it knows of no labels.
 
     `raw` is what it answers to everything instead, with a status. `asked` are the forms that it got.
     """
 
     series: list[tuple[Labels, float]] = field(default_factory=lambda: [({"le": "+Inf", "alertname": "A"}, 0.25)])
-    values: list[str] = field(default_factory=lambda: ["vectors", "other"])
+    values: list[str] | None = field(default_factory=lambda: ["vectors", "other"])
     refused: str = "no such word"
+    hangs: str = "no such word"
+    over: threading.Event = field(default_factory=threading.Event)
     raw: tuple[int, bytes] | None = None
     asked: list[dict[str, str]] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
@@ -40,6 +44,10 @@ class Api:
         self.asked.append(form)
         if self.raw:
             return self.raw
+        if "values" in path and self.values is None:
+            return 405, b"no"
+        if self.hangs in form.get("query", ""):
+            self.over.wait()
         if "values" in path:
             return 200, json.dumps({"status": "success", "data": self.values}).encode()
         if self.refused in form["query"]:
@@ -73,9 +81,10 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         def _answer(self, form: str) -> None:
             self.answering.headers.append(dict(self.headers))
             status, body = self.answering.answer(self.path, dict(urllib.parse.parse_qsl(form)))
-            self.send_response(status)
-            self.end_headers()
-            self.wfile.write(body)
+            with suppress(BrokenPipeError):  # who waits no longer
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Not on the terminal."""
@@ -85,6 +94,7 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield api
+        api.over.set()
         server.shutdown()
         thread.join()
 
@@ -202,6 +212,23 @@ def test_a_query_that_fails_is_told_in_its_panel_and_the_others_are_drawn(previe
     assert run.stderr == "Memory, and restarts: query timed out\n"
     assert "query timed out" in panel("Memory, and restarts")
     assert "<svg" in panel("Processors in use")
+
+
+def test_a_query_that_takes_too_long_does_not_keep_the_others_from_being_drawn(
+    preview: Preview, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prometheus, "_TIMEOUT_S", 2)
+    api.hangs = "process_resident_memory_bytes"
+    run = preview()
+    assert (run.exit_code, run.stderr) == (1, "Memory, and restarts: no answer within 2 s\n")
+    assert "<svg" in panel("Search: latency")
+
+
+def test_a_server_that_does_not_tell_which_deployments_there_are_is_named(preview: Preview, api: Api) -> None:
+    api.values = None
+    run = preview(selector="{job: milvus}", identity="[namespace]")
+    message = f"{api.url} does not tell the values of namespace: HTTP status 405 (Method Not Allowed)\n"
+    assert (run.exit_code, run.stderr) == (3, message)
 
 
 def test_queries_are_about_one_deployment(preview: Preview, api: Api) -> None:

@@ -53,8 +53,8 @@ def preview(profile: Path, url: str | None, out: Path | None, last: str, choose:
     said, sections = _now(built, url, _span(last), _chosen(choose)) if url else _scenarios(built)
     problems = [problem for section in sections for each in section.answered for problem in each.problems]
     out = out or Path(f"{profile.stem}.html")
-    names = ", ".join(each.name for each in built)
-    out.write_text(page(f"Dashboards of {names}", said, sections), "utf-8")
+    name = built[0].name if len(built) == 1 else profile.stem
+    out.write_text(page(f"Dashboards of {name}", said, sections), "utf-8")
     for problem in dict.fromkeys(problems):
         click.echo(problem, err=True)
     click.echo(str(out))

@@ -55,11 +55,17 @@ class Server:
             raise EnvironmentProblem(f"{self.url} does not answer queries: {refused}") from refused
 
     def choose(self, dashboard: Dashboard, given: Mapping[str, str], span: Span) -> dict[str, str]:
-        """A value for each variable of a dashboard: what is `given`, or the first that there is, if any."""
+        """A value for each variable of a dashboard: what is `given`, or the first that there is, if any.
+
+        Raises EnvironmentProblem when the server does not tell.
+        """
         chosen = {**fixed(dashboard), **given}
         for name, selector, label in to_choose(dashboard, chosen):
             matching = {"match[]": filled(selector, chosen), "start": span.start, "end": span.end}
-            found = self._ask(f"label/{urllib.parse.quote(label)}/values", post=False, **matching)
+            try:
+                found = self._ask(f"label/{urllib.parse.quote(label)}/values", post=False, **matching)
+            except _Refused as refused:
+                raise EnvironmentProblem(f"{self.url} does not tell the values of {label}: {refused}") from refused
             chosen[name] = found[0] if found else ""
         return chosen
 
@@ -90,6 +96,8 @@ class Server:
                 return json.load(answer)["data"]
         except urllib.error.HTTPError as error:
             raise _Refused(_said(error)) from error
+        except TimeoutError as error:
+            raise _Refused(f"no answer within {_TIMEOUT_S} s") from error
         except urllib.error.URLError as error:
             raise EnvironmentProblem(f"{self.url} cannot be reached: {_short(error.reason)}") from error
         except (OSError, http.client.HTTPException) as error:
