@@ -359,6 +359,8 @@ def test_scenarios_show_nothing_that_they_do_not_feed(played: Mapping[str, str])
         assert "No data" not in section
         assert "No metrics" not in section
         assert "MilvusMetricsAbsent" not in section
+        assert "Nodes by role" not in section
+    assert "Tier now" not in played["MilvusConsistencyWaitDominates"]
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def _shown(promtool: str, built: Built, dashboards: Sequence[Dashboard], play: _
     answered = []
     chosen = [_chosen(dashboard, labels) for dashboard in dashboards]
     case = replace(play.case, series=(*play.case.series, *_alive(built, play, labels)))
-    there = _there(built, case)
+    there = _there(built, play.case)
     asked = dict.fromkeys(
         question
         for dashboard, values in zip(dashboards, chosen, strict=True)
