@@ -33,6 +33,7 @@ def checker() -> Checker:
         ("sum(rate(milvus_proxy_sq_latency_sum[5m])) / sum(rate(milvus_proxy_sq_latency_count[5m]))", "ms"),
         ('histogram_quantile(0.99, sum by (le) (rate(milvus_proxy_sq_latency_bucket{query_type="search"}[5m])))', "ms"),
         ("increase(process_cpu_seconds_total[5m])", "s"),
+        ("time() - process_start_time_seconds", "s"),
         ("count by (role_name) (milvus_num_node)", "1"),
         ("up == 0", "1"),
         ("milvus_querynode_consume_tt_lag_ms / 1000", "s"),
