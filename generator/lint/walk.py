@@ -1,0 +1,808 @@
+"""The type checker: gives every part of an expression a type, and says what cannot be right.
+
+Where nothing is known (of a metric that is not Milvus', after a function that it does not follow) it says nothing.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+
+from generator.buckets import pattern, spellings
+from generator.catalog import Metric, Release, ever_labelled
+from generator.lint.names import Labels, instead, is_of_milvus, meant
+from generator.lint.quantities import threshold
+from generator.lint.types import Origin, Vector
+from generator.lint.variables import UNKNOWN_WINDOW, as_written, is_variable
+from generator.promql import tree
+from generator.promql.dimension import inverse, times, unit_text
+from generator.promql.text import quoted_string
+from generator.units import Duration, plain
+
+_COMPARISONS = ("==", "!=", ">", "<", ">=", "<=")
+_MIRRORED = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
+_ARITHMETIC = ("+", "-", "*", "/", "%", "^", "atan2")
+
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
+_LIST = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^()]*)\)")
+# Patterns that can take Python's engine for ever; Prometheus' own cannot be taken in.
+_SLOW = re.compile(r"[*+}]\)+[*+{]")
+
+# What is compared with it cannot be 0, since the series is gone instead. From 2.4 on both are only ever written as 1.
+_ONES = {
+    "milvus_num_node": "its series go away with the node",
+    "milvus_rootcoord_quota_states": "its series are there only while the state lasts",
+    "milvus_build_info": "it is always 1",
+    "milvus_runtime_info": "it is always 1",
+}
+_PRESENCE = frozenset({"milvus_rootcoord_quota_states", "milvus_build_info", "milvus_runtime_info"})
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that is wrong, at a place in the PromQL that was checked."""
+
+    code: str
+    at: int
+    wrong: str
+    right: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What expressions are checked against: a release, the labels of scraping, the scrape interval, recorded series.
+
+    `interval_given` is whether the user said the scrape interval, or it is only assumed.
+    """
+
+    release: Release
+    labels: Labels
+    scrape_interval: Duration
+    interval_given: bool
+    records: Mapping[str, Vector]
+
+
+class Walk:
+    """One pass over the tree of one expression; `prose` is what its author says of it."""
+
+    def __init__(self, rules: Rules, text: str, prose: str = "") -> None:
+        self.rules, self.release, self.labels, self.prose = rules, rules.release, rules.labels, prose
+        self.complaints: list[Complaint] = []
+        self.code = _STRING.sub(lambda found: '"' + "_" * (len(found[0]) - 2) + '"', text)
+        self.seen: Counter[str] = Counter()
+        self.in_quantile = False
+
+    def complain(self, code: str, at: int, wrong: str, right: str = "", *, warning: bool = False) -> None:
+        """Notes what is wrong, once for each place."""
+        found = Complaint(code, at, as_written(wrong), as_written(right), warning)
+        if found not in self.complaints:
+            self.complaints.append(found)
+
+    def vector(self, node: Any) -> Vector:
+        """The type of a part of the expression."""
+        visit: Callable[[Any], Vector] | None = getattr(self, f"_{type(node).__name__}", None)
+        return visit(node) if visit else Vector()
+
+    def lacks(self, vector: Vector, label: str) -> bool:
+        """Whether a label is surely on none of the series."""
+        if not vector.known or label in vector.labels or is_variable(label):
+            return False
+        return vector.closed or self.labels.lacks(label, vector.labels)
+
+    # Selectors
+
+    def _VectorSelector(self, node: Any) -> Vector:  # noqa: N802 - named after the node, as the ones below
+        matchers = tree.matchers(node)
+        name = node.name or next((value for label, op, value in matchers if (label, op) == ("__name__", "=")), "")
+        at, end = self._place(name if node.name else "__name__")
+        if not name or is_variable(name):
+            return Vector(at=at)
+        if name in self.rules.records:
+            return replace(self.rules.records[name], at=at)
+        if node.matchers.or_matchers or not is_of_milvus(
+            name, {label: value for label, _, value in matchers}.get("module", "")
+        ):
+            return Vector(at=at)
+        found = self.release.series(name)
+        if found is None:
+            wrong = f"{name} does not exist in Milvus {self.release.name}"
+            self.complain("unknown-metric", at, wrong, instead(self.release, name))
+            return Vector(series=name, at=at, conditional=True)
+        metric, part = found
+        if not metric.fed:
+            wrong = (
+                f"{metric.name} is registered in Milvus {self.release.name}, but nothing writes it: it has no series"
+            )
+            self.complain("unfed-metric", at, wrong, instead(self.release, metric.name))
+        places = self._places(end, node)
+        return self._selected(name, metric, part, [m for m in matchers if m[0] != "__name__"], at, places)
+
+    def _place(self, name: str) -> tuple[int, int]:
+        """Where the next selector of this name begins and where the name ends."""
+        found = (
+            [each.span() for each in re.finditer(rf"(?<![\w:]){re.escape(name)}(?![\w:])", self.code)] if name else []
+        )
+        self.seen[name] += 1
+        return found[min(self.seen[name], len(found)) - 1] if found else (0, 0)
+
+    def _places(self, end: int, node: Any) -> dict[str, int]:
+        """Where the labels in the braces after a name stand."""
+        opening = self.code.rfind("{", 0, end) if node.name is None else self.code.find("{", end)
+        if opening < 0 or (node.name and self.code[end:opening].strip()):
+            return {}
+        closing = self.code.find("}", opening)
+        inside = self.code[opening : closing if closing > 0 else None]
+        return {found[1]: opening + found.start(1) for found in re.finditer(r"(\w+)\s*(?:=|!)", inside)}
+
+    def _selected(
+        self, name: str, metric: Metric, part: str, matchers: list[tree.Matcher], at: int, places: Mapping[str, int]
+    ) -> Vector:
+        labels = frozenset(metric.labels) | ({"le"} if part == "_bucket" else set())
+        fixed = frozenset((label, value) for label, op, value in matchers if op == "=" and not is_variable(value))
+        bounds = _bounds(metric, fixed)
+        for matcher in matchers:
+            place = places.get(matcher[0], at)
+            if is_variable(matcher[0]):
+                continue
+            if matcher[0] not in labels:
+                self._no_label(name, metric, labels, matcher, place)
+            elif matcher[0] == "le":
+                self._le(name, bounds, matcher, place)
+            else:
+                self._value(name, metric, matcher, place)
+        unit = ((metric.unit, 1),) if metric.unit and part in ("", "_sum") else ()
+        by = next((label for label in metric.buckets_of_value if label not in dict(fixed)), "")
+        one = _ONES.get(metric.name, "")
+        if metric.name in ("milvus_num_node", "milvus_rootcoord_quota_states") and self.release.branch == "2.3":
+            one = ""
+        origin = Origin(metric.name + ("" if part in ("_bucket", "_count") else part), "", "", frozenset(matchers))
+        return Vector(
+            series=name,
+            at=at,
+            known=True,
+            labels=labels,
+            sure=frozenset(label for label in labels if "" not in metric.values.get(label, ())),
+            fixed=fixed,
+            unit=unit,
+            metric=metric,
+            counter=name if part or metric.type == "counter" else "",
+            buckets=metric if part == "_bucket" else None,
+            bounds=bounds,
+            one_bucket=part != "_bucket" or any(label == "le" and op in ("=", "=~") for label, op, _ in matchers),
+            presence=metric.name in _PRESENCE,
+            one=one,
+            statuses=_selected_values(metric, "status", matchers),
+            units_by=by,
+            origin=origin if all(_accepts(op, value, "") or label in labels for label, op, value in matchers) else None,
+        )
+
+    def _no_label(self, name: str, metric: Metric, labels: frozenset[str], matcher: tree.Matcher, place: int) -> None:
+        label, op, value = matcher
+        if not self.labels.lacks(label, labels):
+            return
+        shown = f"{label}{op}{quoted_string(value)}"
+        wrong = f"{name} has no label `{label}` in Milvus {self.release.name}, so that `{shown}` "
+        right = self._instead_of_label(label, labels)
+        if is_variable(value):
+            if op in ("=", "=~"):
+                wrong += "finds nothing" if op == "=" else "finds nothing unless the variable matches everything"
+                self.complain("unknown-label", place, wrong, right, warning=op == "=~")
+        elif not _accepts(op, value, ""):
+            self.complain("unknown-label", place, wrong + "never matches", right)
+        elif op in ("!=", "!~") and label not in ever_labelled(metric.name):
+            self.complain("unknown-label", place, wrong + "excludes nothing", right, warning=True)
+
+    def _instead_of_label(self, label: str, labels: Iterable[str]) -> str:
+        if likely := meant(label, labels):
+            return f"did you mean {likely}?"
+        own = ", ".join(sorted(labels)) or "none of its own"
+        return f"it has {own}"
+
+    def _value(self, name: str, metric: Metric, matcher: tree.Matcher, place: int) -> None:
+        """Complains of a value that a label never has."""
+        label, op, value = matcher
+        known = metric.values.get(label)
+        if not known or is_variable(value) or (op in ("=~", "!~") and _compiled(value) is None):
+            return
+        shown = f"{label}{op}{quoted_string(value)}"
+        if op in ("=", "=~"):
+            if not any(_accepts(op, value, each) for each in known) and not _accepts(op, value, ""):
+                wrong = f"{name} never has `{shown}` in Milvus {self.release.name}"
+                self.complain("impossible-value", place, wrong, self._values(label, value, known))
+        elif all(_accepts(op, value, each) for each in known):
+            texts = [value] if op == "!=" else value.split("|")
+            split = [each for text in texts for each in known if each.startswith(f"{text}_")]
+            if split:
+                wrong = f"`{shown}` excludes nothing: Milvus {self.release.name} has {', '.join(split)} instead"
+                right = f"write {label}!~{quoted_string('|'.join(f'{text}|{text}_.+' for text in texts))}"
+                self.complain("impossible-value", place, wrong, right)
+
+    def _values(self, label: str, value: str, known: Iterable[str]) -> str:
+        texts = value.split("|")
+        split = [each for text in texts for each in known if each.startswith(f"{text}_")]
+        every = f"its values are {', '.join(each or '(empty)' for each in known)}"
+        if not split:
+            return every
+        return (
+            f"{every}; {label}=~{quoted_string('|'.join(f'{text}|{text}_.+' for text in texts))} holds in every release"
+        )
+
+    def _le(self, name: str, bounds: tuple[float, ...], matcher: tree.Matcher, place: int) -> None:
+        """Complains of a bucket that does not exist, or is found in one of its spellings only."""
+        _, op, value = matcher
+        if is_variable(value) or not bounds or (op in ("=~", "!~") and _compiled(value) is None):
+            return
+        positive = {"!=": "=", "!~": "=~"}.get(op, op)
+        every = [("+Inf",), *map(spellings, bounds)]
+        shown = f"le{op}{quoted_string(value)}"
+        if not any(_accepts(positive, value, text) for texts in every for text in texts):
+            if op not in ("=", "=~") or _accepts(op, value, ""):
+                return
+            number = _float(re.split(r"[|(\\]", value)[0])
+            if number in bounds:
+                right = f"write le=~{quoted_string(pattern(number))}"
+                self.complain("le-spelling", place, f"no server spells a bucket of {name} like `{shown}`", right)
+                return
+            wrong = f"{name} has no bucket for `{shown}` in Milvus {self.release.name}, so that nothing is found"
+            self.complain("unknown-bucket", place, wrong, _neighbours(number, bounds))
+            return
+        for bound, texts in zip((0.0, *bounds), every, strict=True):
+            missed = [text for text in texts if not _accepts(positive, value, text)]
+            if missed and len(missed) < len(texts):
+                since = "Prometheus 3 spells" if missed[0].endswith(".0") or "e" in missed[0] else "Prometheus 2 spells"
+                right = f"write le{'=~' if op in ('=', '=~') else '!~'}{quoted_string(pattern(bound))}"
+                self.complain("le-spelling", place, f"`{shown}` misses a bucket: {since} it `{missed[0]}`", right)
+                return
+
+    def window(self, node: Any, vector: Vector, samples: int) -> None:
+        """Complains of a range that is too short for a function that needs so many samples."""
+        length, interval = node.range, self.rules.scrape_interval
+        if type(node).__name__ != "MatrixSelector" or not vector.series or length == UNKNOWN_WINDOW:
+            return
+        every = timedelta(milliseconds=float(interval.milliseconds))
+        assumed = "a scrape" if self.rules.interval_given else "an assumed scrape"
+        lasts = tree.duration(length)
+        if length < samples * every:
+            wrong = f"a window of {lasts} holds fewer than {samples} samples at {assumed} interval of {interval}"
+            wrong = wrong.replace("fewer than 1 samples", "no sample at times")
+        elif samples > 1 and self.rules.interval_given and length < 4 * every:
+            wrong = f"a window of {lasts} is empty after one failed scrape, at {assumed} interval of {interval}"
+        else:
+            return
+        right = f"use {interval.times(4)} or more"
+        if not self.rules.interval_given:
+            right += ", or say --scrape-interval"
+        self.complain("short-window", vector.at, wrong, right, warning=length >= samples * every)
+
+    # Functions
+
+    def _Call(self, node: Any) -> Vector:  # noqa: N802
+        name = node.func.name
+        if name == "histogram_quantile":
+            return self._quantile(node)
+        if name in _RATES or name in _OF_GAUGES or name.endswith("_over_time") or name in ("changes", "resets"):
+            return self._ranged(name, node)
+        arguments = [self.vector(each) for each in node.args]
+        if name == "absent":
+            return self._absent(arguments[0])
+        if name in ("time", "timestamp"):
+            return Vector(unit=(("s", 1),))
+        if name in _SAME:
+            inner = arguments[0] if arguments else Vector()
+            return inner if name.startswith("sort") else replace(inner, one="", ceiling=None, origin=None)
+        series = next((each for each in arguments if each.series), Vector())
+        return Vector(series=series.series, at=series.at, conditional=any(each.conditional for each in arguments))
+
+    def _absent(self, inner: Vector) -> Vector:
+        if inner.presence and inner.metric and inner.metric.name == "milvus_rootcoord_quota_states" and inner.one:
+            wrong = f"{inner.series} is absent while all is well: {inner.one}"
+            self.complain("never-zero", inner.at, wrong, "alert when it is there: > 0")
+        return Vector(conditional=True)
+
+    def _ranged(self, name: str, call: Any) -> Vector:
+        node = next((each for each in call.args if type(each).__name__ in ("MatrixSelector", "SubqueryExpr")), None)
+        for each in call.args:
+            if each is not node and type(each).__name__ not in ("MatrixSelector", "SubqueryExpr"):
+                self.vector(each)
+        if node is None:
+            return Vector()
+        is_subquery = type(node).__name__ == "SubqueryExpr"
+        inner = self.vector(node.expr if is_subquery else node.vector_selector)
+        if not inner.series:
+            return inner
+        if name == "absent_over_time":
+            return self._absent(inner)
+        self.window(node, inner, 2 if name in _RATES or name in _OF_GAUGES else 1)
+        counts = replace(
+            inner, unit=(), counter="", ceiling=None, origin=None, one="", presence=False, mean=False, quantile=False
+        )
+        if name in _RATES:
+            return self._rated(name, inner, node, is_subquery=is_subquery)
+        if name in ("changes", "resets", "count_over_time", "present_over_time"):
+            return counts
+        if name in _OF_GAUGES:
+            if inner.counter:
+                wrong = f"{name}() of the counter {inner.counter} is wrong whenever it starts again from 0"
+                self.complain("counter-without-rate", inner.at, wrong, "use rate() or increase()")
+            return replace(counts, unit=None)
+        keeps = name in ("min_over_time", "max_over_time", "avg_over_time", "last_over_time", "quantile_over_time")
+        return inner if keeps else replace(counts, unit=inner.unit if name == "sum_over_time" else None)
+
+    def _rated(self, name: str, inner: Vector, node: Any, *, is_subquery: bool) -> Vector:
+        metric = inner.metric
+        if is_subquery and inner.counter and inner.closed:
+            wrong = f"{name}() of a sum of the counter {inner.counter} jumps whenever one of them starts again from 0"
+            self.complain("rate-of-sum", inner.at, wrong, f"rate first, then sum: sum({name}({inner.counter}[...]))")
+        elif metric and metric.type == "gauge" and not is_subquery and not metric.name.endswith("_unix_seconds"):
+            wrong = f"{name}() of {metric.name}, which is a gauge in Milvus {self.release.name}: it also falls"
+            self.complain("rate-of-gauge", inner.at, wrong, _for_gauge(name))
+        unit = inner.unit
+        if unit is not None and name != "increase":
+            unit = times(unit, (("s", -1),))
+        origin = inner.origin and replace(inner.origin, function=name, window=tree.duration(node.range))
+        return replace(inner, unit=unit, counter="", rated=True, one="", presence=False, origin=origin)
+
+    def _quantile(self, node: Any) -> Vector:
+        self.vector(node.args[0])
+        quantile = _number(node.args[0])
+        before, self.in_quantile = self.in_quantile, True
+        inner = self.vector(node.args[1])
+        self.in_quantile = before
+        if not inner.series:
+            return inner
+        if quantile is not None and not 0 <= quantile <= 1:
+            right = f"did you mean {plain(quantile / 100)}?" if 1 < quantile <= 100 else "give a share, such as 0.99"
+            wrong = f"histogram_quantile({plain(quantile)}, ...) is not a quantile: the result is infinite"
+            self.complain("quantile-out-of-range", inner.at, wrong, right)
+        if not inner.known:
+            return Vector(series=inner.series, at=inner.at, conditional=inner.conditional)
+        metric = inner.buckets
+        if metric is None:
+            if inner.one_bucket and "_bucket" not in inner.series:
+                family = inner.metric.name if inner.metric and inner.metric.type == "histogram" else ""
+                wrong = f"histogram_quantile() of {inner.series}, which has no buckets: there is no result"
+                right = f"read {family}_bucket" if family else "it works on the `_bucket` series of histograms only"
+            else:
+                wrong = f"histogram_quantile() of {inner.series} without its label `le`: there is no result"
+                right = "keep le in the aggregation: sum by (le, ...) (rate(...))"
+            self.complain("quantile-without-le", inner.at, wrong, right)
+            metric = inner.metric
+            if metric is None:
+                return Vector(series=inner.series, at=inner.at, conditional=inner.conditional)
+        elif not inner.rated:
+            wrong = f"histogram_quantile() of {inner.series} without a rate is over all requests since the start"
+            self.complain("quantile-without-rate", inner.at, wrong, f"use rate({inner.series}[5m])")
+        self._mixed(inner, inner.labels if inner.closed else inner.labels | {inner.units_by})
+        top = inner.bounds[-1] if inner.bounds else None
+        return replace(
+            inner,
+            labels=inner.labels - {"le"},
+            sure=inner.sure - {"le"},
+            unit=((metric.unit, 1),) if metric.unit and not inner.units_by else None if inner.units_by else (),
+            counter="",
+            buckets=None,
+            ceiling=top,
+            capped_by=f"the last bucket of {metric.name} ends at {plain(top)}" if top is not None else "",
+            quantile=True,
+            origin=None,
+        )
+
+    # Aggregations
+
+    def _AggregateExpr(self, node: Any) -> Vector:  # noqa: N802
+        op = str(node.op)
+        if node.param is not None:
+            self.vector(node.param)
+        inner = self.vector(node.expr)
+        named = frozenset(node.modifier.labels) if node.modifier else frozenset()
+        without = node.modifier is not None and "Without" in str(node.modifier.type)
+        picks = op in ("topk", "bottomk", "limitk", "limit_ratio")
+        if not without:
+            self._grouped(op, named, inner)
+        if picks:
+            return inner
+        if without:
+            labels, closed = inner.labels - named, inner.closed
+        else:
+            labels, closed = frozenset(label for label in named if not self.lacks(inner, label)), True
+        if op in ("sum", "avg"):
+            self._added_up(op, inner, labels)
+        if op in ("sum", "avg", "min", "max", "quantile", "stddev", "stdvar"):
+            self._mixed(inner, labels)
+        known = inner.known or (not without and bool(inner.series or not any(map(is_variable, named))))
+        kept = replace(
+            inner,
+            known=known and not any(map(is_variable, named)),
+            labels=labels,
+            closed=closed,
+            sure=inner.sure & labels,
+            fixed=frozenset(each for each in inner.fixed if each[0] in labels),
+            buckets=inner.buckets if "le" in labels else None,
+            presence=False,
+            units_by=inner.units_by if inner.units_by in labels else "",
+            statuses=inner.statuses if "status" in labels else frozenset(),
+            origin=inner.origin and replace(inner.origin, aggregated=True) if op == "sum" else None,
+        )
+        if op in ("count", "group", "count_values"):
+            never = f"{op}() of no series is empty, not 0"
+            ceiling = 1.0 if op == "group" else None
+            return replace(
+                kept, unit=(), counter="", buckets=None, ceiling=ceiling, one=never if inner.series else "", mean=False
+            )
+        if op in ("sum", "stddev", "stdvar"):
+            return replace(kept, ceiling=None, unit=kept.unit if op == "sum" else None, mean=False, quantile=False)
+        return kept
+
+    def _grouped(self, op: str, named: Iterable[str], inner: Vector) -> None:
+        """Complains of labels that results are to be told apart by, and that are not there."""
+        for label in sorted(named):
+            if self.lacks(inner, label):
+                self._missing(label, inner, f"{op} by ({label})", "tells nothing apart", ("by",))
+
+    def _missing(self, label: str, vector: Vector, shown: str, so: str, keywords: tuple[str, ...]) -> None:
+        """Complains of a label in a list that is on no series of the vector."""
+        at = self._in_list(label, keywords, vector.at)
+        metric = vector.metric
+        if vector.closed and (metric is None or label in metric.labels or not self.labels.lacks(label, metric.labels)):
+            kept = ", ".join(sorted(vector.labels)) or "no label"
+            wrong = f"`{shown}` {so}: an aggregation before it keeps {kept}"
+            self.complain("lost-label", at, wrong, f"keep {label} in the aggregation, or leave it out here")
+        elif metric and label not in ever_labelled(metric.name):
+            wrong = f"`{shown}` {so}: {vector.series} has no label `{label}` in Milvus {self.release.name}"
+            right = self._instead_of_label(label, vector.labels if not vector.closed else metric.labels)
+            self.complain("unknown-label", at, wrong, right, warning="by" in keywords)
+
+    def _in_list(self, label: str, keywords: tuple[str, ...], otherwise: int) -> int:
+        """Where a label stands in a list after one of the keywords."""
+        for found in _LIST.finditer(self.code):
+            if found[1] in keywords and (inside := re.search(rf"\b{re.escape(label)}\b", found[2])):
+                return found.start(2) + inside.start()
+        return otherwise
+
+    def _added_up(self, op: str, inner: Vector, labels: frozenset[str]) -> None:
+        if inner.buckets and not inner.one_bucket and "le" not in labels and not self.in_quantile:
+            wrong = f"{op}() adds up the buckets of {inner.series}, each of which holds those below it"
+            right = f"keep le, select one bucket, or read {inner.buckets.name}_count for all requests"
+            self.complain("buckets-added-up", inner.at, wrong, right)
+        if (
+            "total" in inner.statuses
+            and len(inner.statuses) > 1
+            and "status" not in labels
+            and not inner.fixed & _TOTAL
+        ):
+            wrong = f"{op}() over every status of {inner.series} counts requests twice: `total` is a series of its own"
+            right = 'select one: status="total" for all requests'
+            self.complain("counts-total-twice", inner.at, wrong, right)
+
+    def _mixed(self, inner: Vector, labels: frozenset[str]) -> None:
+        if inner.units_by and inner.units_by not in labels and inner.metric:
+            values = ", ".join(inner.metric.buckets_of_value[inner.units_by])
+            wrong = f"{inner.series} holds times as well as ratios ({values}), which are put together here"
+            self.complain("mixed-units", inner.at, wrong, f"select one value of `{inner.units_by}`, or group by it")
+
+    # Operators
+
+    def _ParenExpr(self, node: Any) -> Vector:  # noqa: N802
+        return self.vector(node.expr)
+
+    def _UnaryExpr(self, node: Any) -> Vector:  # noqa: N802
+        return replace(self.vector(node.expr), ceiling=None, one="", origin=None)
+
+    def _MatrixSelector(self, node: Any) -> Vector:  # noqa: N802
+        return self.vector(node.vector_selector)
+
+    def _SubqueryExpr(self, node: Any) -> Vector:  # noqa: N802
+        return self.vector(node.expr)
+
+    def _BinaryExpr(self, node: Any) -> Vector:  # noqa: N802
+        op = str(node.op)
+        left, right = self.vector(node.lhs), self.vector(node.rhs)
+        is_scalar = [_is_scalar(side) for side in (node.lhs, node.rhs)]
+        numbers = [
+            _number(side) if scalar else None for side, scalar in zip((node.lhs, node.rhs), is_scalar, strict=True)
+        ]
+        if any(is_scalar):
+            return self._with_number(node, op, left, right, is_scalar[0], numbers)
+        if op in ("and", "or", "unless"):
+            return self._set(node, op, left, right)
+        return self._joined(node, op, left, right)
+
+    def _with_number(
+        self, node: Any, op: str, left: Vector, right: Vector, number_first: bool, numbers: list[float | None]
+    ) -> Vector:
+        inner, number = (right, numbers[0]) if number_first else (left, numbers[1])
+        if op in _COMPARISONS:
+            if number is not None:
+                self.compare(inner, _MIRRORED.get(op, op) if number_first else op, number)
+            if node.modifier and node.modifier.return_bool:
+                return replace(
+                    inner, unit=(), counter="", ceiling=1.0, capped_by="a comparison with bool is 0 or 1", one=""
+                )
+            # That something never happened is a condition; how often since the start is none.
+            return replace(inner, conditional=True, counter="" if op == "==" and number == 0 else inner.counter)
+        if op in ("*", "/") and not (number_first and op == "/"):
+            return inner.scaled(op, number)
+        if op == "-" and number_first and inner.ceiling is not None and number is not None:
+            return replace(inner, ceiling=number, one="", origin=None)
+        same = op in ("+", "-") and not number_first
+        return replace(
+            inner, unit=inner.unit if same or inner.unit == () else None, ceiling=None, one="", origin=None,
+            quantile=inner.quantile and same, mean=inner.mean and same,
+        )  # fmt: skip
+
+    def compare(self, inner: Vector, op: str, number: float) -> None:
+        """Complains of a comparison with a number that is never true, or takes the series for one in another unit."""
+        shown = f"{op} {plain(number)}"
+        if inner.one and ((op in ("==", "<=") and number == 0) or (op == "<" and 0 < number <= 1)):
+            name = "the count" if inner.one.startswith(("count", "group")) else inner.series
+            right = "use absent(), or compare with what was there before: ... offset 1h unless ..."
+            self.complain("never-zero", inner.at, f"`{shown}` is never true of {name}: {inner.one}", right)
+        if inner.ceiling is not None and (
+            (op in (">", "==") and number > inner.ceiling)
+            or (op == ">=" and number > inner.ceiling)
+            or (op == ">" and number == inner.ceiling)
+        ):
+            wrong = f"`{shown}` is never true: {inner.capped_by}"
+            self.complain("unreachable-threshold", inner.at, wrong, _reachable(inner, number))
+            return
+        wrong, right = threshold(inner, op, number, self.prose)
+        if wrong:
+            self.complain("unit-mismatch", inner.at, wrong, right)
+
+    def _set(self, node: Any, op: str, left: Vector, right: Vector) -> Vector:
+        if op == "or":
+            both = left.known and right.known
+            return replace(
+                left,
+                series=left.series or right.series,
+                known=both,
+                labels=left.labels | right.labels,
+                closed=left.closed and right.closed,
+                sure=left.sure & right.sure,
+                fixed=left.fixed & right.fixed,
+                unit=left.unit if left.unit == right.unit else None,
+                conditional=left.conditional and right.conditional,
+                ceiling=None,
+                one="",
+                origin=None,
+            )
+        self._match(node, op, left, right)
+        foreign = not right.series and not right.known
+        conditional = op == "unless" or left.conditional or right.conditional or foreign
+        return replace(left, conditional=conditional)
+
+    def _joined(self, node: Any, op: str, left: Vector, right: Vector) -> Vector:
+        self._match(node, op, left, right)
+        self._units(op, left, right)
+        share = self._share(node, op, left, right)
+        card = tree.cardinality(node)
+        kept = right if card == "OneToMany" else left
+        matching = node.modifier.matching if node.modifier else None
+        labels, closed, sure, fixed = kept.labels, kept.closed, kept.sure, kept.fixed
+        if matching is not None and card == "OneToOne":
+            named = frozenset(matching.labels)
+            if "Include" in str(matching.type):
+                labels, closed = frozenset(each for each in named if not self.lacks(kept, each)), True
+            else:
+                labels = labels - named
+            sure, fixed = sure & labels, frozenset(each for each in fixed if each[0] in labels)
+        grouped = frozenset(node.modifier.group_labels or ()) if node.modifier else frozenset()
+        labels |= grouped
+        unit = None
+        if op in ("+", "-", *_COMPARISONS):
+            unit = left.unit if left.unit == right.unit or op in _COMPARISONS else None
+        elif op in ("*", "/") and left.unit is not None and right.unit is not None:
+            unit = times(left.unit, right.unit if op == "*" else inverse(right.unit))
+        compares = op in _COMPARISONS
+        is_bool = compares and bool(node.modifier and node.modifier.return_bool)
+        mean = op == "/" and left.series.endswith("_sum") and right.series.endswith("_count")
+        counter = left.counter if compares or op == "/" else ""
+        first = left if left.series else right
+        return Vector(
+            series=first.series,
+            at=first.at,
+            known=kept.known,
+            labels=labels,
+            closed=closed,
+            sure=sure,
+            fixed=fixed,
+            unit=() if is_bool else unit,
+            metric=first.metric,
+            counter=counter,
+            conditional=(compares and not is_bool) or left.conditional or right.conditional,
+            ceiling=1.0 if share else left.ceiling if compares and not is_bool else None,
+            capped_by="a share of requests is at most 1" if share else left.capped_by if compares else "",
+            bounds=left.bounds,
+            mean=mean,
+            quantile=left.quantile and compares,
+        )
+
+    def _share(self, node: Any, op: str, left: Vector, right: Vector) -> bool:
+        """Whether a division is of a part by its whole; complains when it is of each series by itself."""
+        ours, theirs = left.origin, right.origin
+        if op != "/" or not ours or not theirs or not ours.function:
+            return False
+        if (ours.family, ours.function, ours.window) != (theirs.family, theirs.function, theirs.window):
+            return False
+        without_total = theirs.matchers - {("status", "=", "total")}
+        is_share = without_total <= ours.matchers and ("status", "=", "total") not in ours.matchers - theirs.matchers
+        plain_match = node.modifier is None or node.modifier.matching is None
+        if plain_match and not ours.aggregated and not theirs.aggregated and theirs.matchers <= ours.matchers:
+            wrong = f"each series of {left.series} is divided by itself here, so that the result is always 1"
+            self.complain("divided-by-itself", left.at, wrong, "sum both sides: sum(rate(...)) / sum(rate(...))")
+        return is_share
+
+    def _units(self, op: str, left: Vector, right: Vector) -> None:
+        if op not in ("+", "-", *_COMPARISONS) or not left.unit or not right.unit or left.unit == right.unit:
+            return
+        if left.metric or right.metric:
+            wrong = f"`{op}` holds {unit_text(left.unit)} against {unit_text(right.unit)}"
+            series = f" ({left.series} and {right.series})" if left.series and right.series else ""
+            at = left.at if left.series else right.at
+            self.complain(
+                "unit-mismatch", at, wrong + series, "convert one of them: / 1000 makes seconds of milliseconds"
+            )
+
+    def _match(self, node: Any, op: str, left: Vector, right: Vector) -> None:
+        """Complains when no series of one side has the labels of one of the other."""
+        matching = node.modifier.matching if node.modifier else None
+        named = frozenset(matching.labels) if matching else frozenset()
+        on = matching is not None and "Include" in str(matching.type)
+        if on:
+            for label in sorted(named):
+                gone = [side for side in (left, right) if side.series and self.lacks(side, label)]
+                if gone and (len(gone) == 2 or label in (left.sure | right.sure) or gone[0].closed):
+                    self._missing(label, gone[0], f"on ({label})", "finds nothing to compare", ("on",))
+            if any(self.lacks(side, label) for label in named for side in (left, right)):
+                return
+        if node.modifier:
+            for label in sorted(node.modifier.group_labels or ()):
+                one = right if tree.cardinality(node) == "ManyToOne" else left
+                if one.series and self.lacks(one, label):
+                    self._missing(label, one, f"group_left ({label})", "adds nothing", ("group_left", "group_right"))
+        if not left.known or not right.known or not (left.series or right.series):
+            return
+
+        def compared(label: str) -> bool:
+            return (label in named) if on else (label not in named)
+
+        pinned, other = dict(left.fixed), dict(right.fixed)
+        sides = f"{left.series or 'the left side'} and {right.series or 'the right side'}"
+        for label in sorted(pinned.keys() & other.keys()):
+            if compared(label) and pinned[label] != other[label] and label in left.labels & right.labels:
+                wrong = (
+                    f"`{op}` finds no series in common: one side has {label}={quoted_string(pinned[label])}, the other "
+                )
+                wrong += f"{label}={quoted_string(other[label])}"
+                self.complain("sides-never-match", left.at, wrong, f"sum both sides, or say ignoring ({label})")
+                return
+        if on:
+            return
+        for one, another in ((left, right), (right, left)):
+            extra = [each for each in sorted(one.sure) if compared(each) and self.lacks(another, each)]
+            if extra:
+                wrong = f"`{op}` finds no series in common: of {sides} only one has {', '.join(extra)}"
+                right_ = "aggregate both sides by the same labels, or say on (...) with group_left or group_right"
+                self.complain("sides-never-match", one.at or another.at, wrong, right_)
+                return
+
+
+_TOTAL = frozenset({("status", "total")})
+_RATES = ("rate", "irate", "increase")
+_OF_GAUGES = ("delta", "idelta", "deriv", "predict_linear", "double_exponential_smoothing")
+_SAME = (
+    "abs", "ceil", "floor", "round", "clamp", "clamp_min", "clamp_max", "sort", "sort_desc", "sort_by_label",
+    "sort_by_label_desc",
+)  # fmt: skip
+
+
+def _for_gauge(name: str) -> str:
+    return {"rate": "use deriv() for its slope, or look at its value", "irate": "use idelta()"}.get(name, "use delta()")
+
+
+def _is_scalar(node: Any) -> bool:
+    kind = type(node).__name__
+    if kind in ("ParenExpr", "UnaryExpr"):
+        return _is_scalar(node.expr)
+    if kind == "BinaryExpr":
+        return _is_scalar(node.lhs) and _is_scalar(node.rhs)
+    return kind == "NumberLiteral" or (kind == "Call" and node.func.name in ("scalar", "pi"))
+
+
+def _number(node: Any) -> float | None:
+    """The value of a constant; None for anything else, and what is not finite."""
+    kind = type(node).__name__
+    if kind == "NumberLiteral":
+        value = float(node.val)
+        return value if abs(value) < 1e300 else None
+    if kind == "ParenExpr":
+        return _number(node.expr)
+    if kind == "UnaryExpr":
+        inner = _number(node.expr)
+        return None if inner is None else -inner
+    if kind != "BinaryExpr":
+        return None
+    left, right = _number(node.lhs), _number(node.rhs)
+    if left is None or right is None:
+        return None
+    try:
+        value = _COMPUTED[str(node.op)](left, right)
+    except (ArithmeticError, KeyError):
+        return None
+    return value if isinstance(value, float) and abs(value) < 1e300 else None
+
+
+_COMPUTED: dict[str, Callable[[float, float], Any]] = {
+    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "^": operator.pow,
+}  # fmt: skip
+
+
+def _bounds(metric: Metric, fixed: Iterable[tuple[str, str]]) -> tuple[float, ...]:
+    """The bucket bounds of the series that are selected."""
+    values = dict(fixed)
+    bounds = set(metric.buckets)
+    for label, by_value in metric.buckets_of_value.items():
+        if label in values:
+            bounds = set(by_value.get(values[label], metric.buckets))
+        else:
+            bounds.update(*by_value.values())
+    return tuple(sorted(bounds))
+
+
+def _selected_values(metric: Metric, label: str, matchers: Iterable[tree.Matcher]) -> frozenset[str]:
+    """The known values of a label that matchers let through; none where a matcher cannot be told."""
+    values = frozenset(metric.values.get(label, ()))
+    for name, op, value in matchers:
+        if name == label:
+            if is_variable(value) or (op in ("=~", "!~") and _compiled(value) is None):
+                return frozenset()
+            values = frozenset(each for each in values if _accepts(op, value, each))
+    return values
+
+
+@lru_cache(maxsize=4096)
+def _compiled(text: str) -> re.Pattern[str] | None:
+    """A regular expression of a matcher; None for one that Python reads otherwise, or not within any useful time."""
+    if len(text) > 2_000 or _SLOW.search(text) or text.count("*") + text.count("+") > 20:
+        return None
+    try:
+        return re.compile(text, re.DOTALL)
+    except (re.error, RecursionError, OverflowError):
+        return None
+
+
+def _accepts(op: str, value: str, text: str) -> bool:
+    """Whether a matcher lets through a label of this text. A pattern that cannot be told lets through everything."""
+    if op in ("=", "!="):
+        return (text == value) is (op == "=")
+    compiled = _compiled(value)
+    return compiled is None or bool(compiled.fullmatch(text)) is (op == "=~")
+
+
+def _float(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
+def _neighbours(number: float, bounds: tuple[float, ...]) -> str:
+    below = [plain(bound) for bound in bounds if bound < number][-1:]
+    above = [plain(bound) for bound in bounds if bound > number][:1]
+    every = f"the bounds are {', '.join(map(plain, bounds))}"
+    return f"next to it are {' and '.join([*below, *above])}; {every}" if below or above else every
+
+
+def _reachable(inner: Vector, number: float) -> str:
+    if inner.time and inner.quantile:
+        return f"the value is in {inner.time}; a threshold must be below {plain(inner.ceiling or 0)}"
+    if inner.ceiling == 1:
+        return f"did you mean {plain(number / 100)}?" if 1 < number <= 100 else "compare with a share between 0 and 1"
+    return f"the largest possible value is {plain(inner.ceiling or 0)}"
