@@ -38,8 +38,8 @@ def check(expression: Expression, rules: Rules) -> tuple[list[Finding], Vector]:
     if isinstance(found, str):
         if not found or not (mentions_milvus(_STRINGS.sub('""', text)) or _reads_records(text, rules)):
             return [], Vector()
-        extended = " (MetricsQL is read only where PromQL is)" if expression.metricsql else ""
-        complaint = Complaint("syntax", 0, found, f"correct it{extended}", warning=expression.metricsql)
+        right = "it is checked only where it is PromQL, too" if expression.metricsql else "correct the expression"
+        complaint = Complaint("syntax", 0, found, right, warning=expression.metricsql)
         return [_finding(expression, expression.passage, complaint)], Vector()
     walk = Walk(rules, prepared.text, expression.prose)
     vector = walk.vector(found)
@@ -68,7 +68,7 @@ def _parsed(text: str) -> tuple[Prepared, Any]:
         try:
             return prepared, promql_parser.parse(prepared.text)
         except ValueError as error:
-            problem = f"does not parse: {' '.join(str(error).split())}"
+            problem = f"does not parse as PromQL: {' '.join(str(error).split())}"
     assert first is not None
     unknown = first.has_variables or _UNKNOWN_TO_PARSER.search(text)
     return first, "" if unknown else problem

@@ -13,7 +13,7 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from generator import catalog
 from generator.catalog import Metric, Release
@@ -93,7 +93,12 @@ def is_of_milvus(name: str, module: str = "") -> bool:
         return True
     if name.startswith("internal_"):
         return "_".join(name.split("_")[:3]) in _beginnings()
-    return module in _MODULES and _family(name) in catalog.families()
+    return module in _MODULES and is_known(name)
+
+
+def is_known(name: str) -> bool:
+    """Whether any release registers the metric of a series."""
+    return _family(name) in catalog.families()
 
 
 def _family(name: str) -> str:
@@ -123,9 +128,15 @@ class Labels:
             return False
         if self.complete:
             return True
-        if label in _AMBIGUOUS:
-            return False
-        return label in _vocabulary() or label.lower() in _MEANT or bool(_slip(label, having))
+        return _is_meant_for_milvus(label, frozenset(having))
+
+
+@lru_cache(maxsize=4096)
+def _is_meant_for_milvus(label: str, having: frozenset[str]) -> bool:
+    """Whether a label is one that Milvus puts on other metrics, or a slip of one that this metric has."""
+    if label in _AMBIGUOUS:
+        return False
+    return label in _vocabulary() or label.lower() in _MEANT or bool(_slip(label, having))
 
 
 def meant(label: str, having: Iterable[str]) -> str:
@@ -160,41 +171,46 @@ def instead(release: Release, name: str) -> str:
     said = []
     if spans := catalog.fed_in(family):
         said.append("it is written in " + ", ".join(f"{a} to {b}" if a != b else a for a, b in spans))
-    if likely := _likely(release, name, family):
-        said.append(likely)
-    elif not said:
-        said.append("no release of Milvus exposes it")
-    if not spans:
+    if successor := _successor(release, name, family):
+        said.append(successor)
+    elif not spans:
+        said.append(_likely(release, name, family) or "no release of Milvus exposes it")
         said.append("if a rule records it, give the file of the rule, too")
     return "; ".join(said)
 
 
+def _successor(release: Release, name: str, family: str) -> str:
+    """What took the place of a series that the release does not have or write; perhaps nothing."""
+    found = _there(release, _SUCCESSORS.get(family, ""))
+    return f"read {_written(found, name)}" if found else ""
+
+
+def _there(release: Release, metric: str) -> Metric | None:
+    found = release.metric(metric)
+    return found if found and found.fed else None
+
+
+def _written(metric: Metric, name: str) -> str:
+    """The series of a metric that takes the place of a series of this name."""
+    part = re.search("_(?:bucket|sum|count)$", name)
+    return metric.name + ((part[0] if part else "_bucket") if metric.type == "histogram" else "")
+
+
 def _likely(release: Release, name: str, family: str) -> str:
-    """What took the place of a series, what its name is a slip of, or what is about the same thing; perhaps nothing."""
-
-    def there(metric: str) -> Metric | None:
-        found = release.metric(metric)
-        return found if found and found.fed else None
-
-    def written(metric: Metric) -> str:
-        part = re.search("_(?:bucket|sum|count)$", name)
-        return metric.name + ((part[0] if part else "_bucket") if metric.type == "histogram" else "")
-
-    if successor := there(_SUCCESSORS.get(family, "")):
-        return f"read {written(successor)}"
+    """What the name of a series is a slip of, or what is about the same thing; perhaps nothing."""
     for part in ("_total", "_count", "_bucket", "_sum", "_seconds", "_num"):
         shorter = name.removesuffix(part)
         for candidate in (shorter, *(shorter + other for other in ("_count", "_total", "_num") if other != part)):
-            if candidate != name and (found := there(candidate)):
-                return f"did you mean {written(found)}?"
+            if candidate != name and (found := _there(release, candidate)):
+                return f"did you mean {_written(found, name)}?"
     known = [metric.name for metric in release.metrics() if metric.fed and is_of_milvus(metric.name)]
     for close in difflib.get_close_matches(family, known, n=1, cutoff=0.93):
-        if found := there(close):
-            return f"did you mean {written(found)}?"
+        if found := _there(release, close):
+            return f"did you mean {_written(found, name)}?"
     for pattern, subject in _SUBJECTS:
-        if re.search(pattern, name) and (found := there(subject)):
-            return f"the nearest that Milvus has is {written(found)}"
+        if re.search(pattern, name) and (found := _there(release, subject)):
+            return f"the nearest that Milvus has is {_written(found, name)}"
     for close in difflib.get_close_matches(family, known, n=1, cutoff=0.75):
-        if found := there(close):
-            return f"the nearest that Milvus has is {written(found)}"
+        if found := _there(release, close):
+            return f"the nearest that Milvus has is {_written(found, name)}"
     return ""

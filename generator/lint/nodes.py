@@ -22,7 +22,8 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 MAX_DEPTH = 100
 
 _JSON_TOKEN = re.compile(r'[ \t\r\n]*(?:("(?:[^"\\]|\\.)*")|([{}\[\],:])|([-+.\w]+))', re.DOTALL)
-_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|.)|.", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_CHARACTER = re.compile(_ESCAPE.pattern + "|.", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r", "0": "\0", "b": "\b", "f": "\f"}
 _NULL = ("", "~", "null", "Null", "NULL")
 
@@ -133,8 +134,12 @@ def aligned(value: str, written: str, style: str) -> list[int]:
     A value holds the characters that are written in their order; what is left out in between are quotes, indentation
     and backslashes.
     """
+    if style in ('"', "") and "\n" not in written:
+        exact = _unescaped_places(written, style)
+        if len(exact) == len(value):
+            return exact
     if style == '"':
-        units = [(_decoded(found[0]), found.start()) for found in _ESCAPE.finditer(written, 1)]
+        units = [(_decoded(found[0]), found.start()) for found in _CHARACTER.finditer(written, 1)]
     else:
         body = written.find("\n") + 1 if style in ("|", ">") else len(style)
         units = [(char, index) for index, char in enumerate(written[body:], body)]
@@ -150,6 +155,16 @@ def aligned(value: str, written: str, style: str) -> list[int]:
         if style == '"' and here < len(units) and units[here][0] == char:
             here += 1
     return places
+
+
+def _unescaped_places(written: str, style: str) -> list[int]:
+    """The places of the characters of a scalar in one line, taking every escape for one of them."""
+    places: list[int] = []
+    start, end = len(style), len(written) - len(style)
+    for found in _ESCAPE.finditer(written, start, end) if style else ():
+        places += [*range(start, found.start()), found.start()]
+        start = found.end()
+    return [*places, *range(start, end)]
 
 
 def _decoded(escape: str) -> str:
@@ -173,7 +188,7 @@ def documents(text: str, *, is_json: bool) -> list[Node]:
 
 def looks_like_json(text: str) -> bool:
     """Whether the text is an object of JSON rather than YAML, going by its first characters."""
-    return bool(re.match(r"\s*[{\[]\s*[\"\]}{\[]", text))
+    return bool(re.match(r"\s*(?:\{\s*[\"}]|\[\s*[\"\]{\[])", text))
 
 
 def _json(text: str) -> Node:

@@ -13,9 +13,6 @@ _PRINTED = re.compile(rf"\$value\b[^{{}}]*\}}\}}\s?{_UNIT}", re.IGNORECASE)
 _HUMANIZED = re.compile(r"\$value\b[^{}|]*\|\s*humanizeDuration\b")
 _NAMES = {"us": "microseconds", "ms": "milliseconds", "s": "seconds"}
 
-# No node that holds this many bytes of memory or disk has as many MB.
-_MORE_THAN_ANY_NODE_IN_MB = 1e9
-
 # Grafana's ids of units, as numbers of seconds and of bytes, and of shares as the value of 100%.
 _TIMES = {
     "ns": 1e-9, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "dtdurations": 1.0, "dtdurationms": 1e-3,
@@ -29,8 +26,6 @@ _SHARES = {"percent": 100.0, "percentunit": 1.0}
 def threshold(vector: Vector, op: str, number: float, prose: str) -> tuple[str, str]:
     """Why a number is no threshold in the unit of the vector, and what would be right; empty where it may be one."""
     unit = vector.time
-    if vector.data == "MB" and number >= _MORE_THAN_ANY_NODE_IN_MB:
-        return f"{vector.series} is in MB, and `{op} {plain(number)}` looks like bytes", "compare with a number of MB"
     if unit not in _NAMES or number <= 0:
         return "", ""
     said = {(float(count), _symbol(name)) for count, name in _SAID.findall(prose)}

@@ -32,7 +32,7 @@ def _of(rule: Node, outer: Passage, *, metricsql: bool) -> Expression:
         record="" if alert else record,
         labels={name: value.text for name, value in labels.items()},
         templates=tuple(text.passage(outer) for text in texts),
-        prose="\n".join([alert, *(text.text for text in texts), *_COMMENT.findall(outer.text[rule.start : rule.end])]),
+        prose="\n".join([alert, *(text.text for text in texts), *_comments(rule, outer)]),
         metricsql=metricsql,
         rule=_lines(rule, outer),
     )
@@ -45,6 +45,12 @@ def _of_grafana(rule: Node, outer: Passage) -> Iterator[Expression]:
         if expr.text:
             where = f"alert {rule.get('title').text}, query {query.get('refId').text}"
             yield Expression(expr.passage(outer), where, "query", rule=_lines(rule, outer))
+
+
+def _comments(rule: Node, outer: Passage) -> list[str]:
+    """The comments within a rule, and at the end of its last line."""
+    end = outer.text.find("\n", max(rule.start, rule.end - 1))
+    return _COMMENT.findall(outer.text[rule.start : end if end >= 0 else None])
 
 
 def _lines(rule: Node, outer: Passage) -> tuple[int, int]:

@@ -70,22 +70,23 @@ def lint(
     for path, name, is_given in _files(paths):
         _read(path, name, read, is_given=is_given)
     interval = scrape_interval or Duration.parse("15s")
-    rules = Rules(
-        release, labels or Labels.of(()), interval, scrape_interval is not None, _records(read.found, release)
-    )
+    records = _records(read.found, release)
+    rules = Rules(release, labels or Labels.of(()), interval, scrape_interval is not None, records)
     findings = [finding for comments in read.comments.values() for finding in comments.bad]
-    checked: dict[str, Vector] = {}
+    recorded: set[str] = set()
     silenced = frozenset(ignored)
     # Records first: what reads one, anywhere, is checked with the type of what it yields.
     for expression in sorted(read.found, key=lambda each: not each.record):
         comments = read.comments[expression.passage.source.file]
         try:
-            found, vector = check(expression, replace(rules, records={**rules.records, **checked}))
+            found, vector = check(expression, rules)
         except Unreadable as error:
             read.unreadable.append(_unreadable(expression.passage.source, error))
             continue
-        if expression.record:
-            checked[expression.record] = _merged(checked.get(expression.record), vector, expression)
+        if expression.record in records:
+            before = records[expression.record] if expression.record in recorded else None
+            records[expression.record] = _merged(before, vector, expression)
+            recorded.add(expression.record)
         findings += [each for each in found if not comments.silence(each, expression)]
     findings = [each for each in findings if each.code not in silenced]
     return Report(in_order(findings), in_order(read.unreadable), read.files, len(read.found))
@@ -221,13 +222,14 @@ class _Comments:
         return cls(codes, frozenset(alone), tuple(bad))
 
     def silence(self, finding: Finding, expression: Expression) -> bool:
-        """Whether a comment on its line, on lines just above it or above its rule silences a finding."""
+        """Whether a comment on its line, or on lines of their own just above it, in or above its rule silences it."""
         if finding.code in expression.silenced:
             return True
         if not self.codes:
             return False
-        lines = {finding.line, expression.passage.position()[0]}
-        for start in (finding.line, expression.rule[0], expression.passage.position()[0]):
+        first, last = expression.rule
+        lines = {finding.line, expression.passage.position()[0], *(self.alone & set(range(first, last + 1)))}
+        for start in (finding.line, first):
             above = start - 1
             while above in self.alone:
                 lines.add(above)

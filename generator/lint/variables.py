@@ -21,8 +21,9 @@ _PLACE = r"\$\{\w+(?:[.:][^}]*)?\}|\$\w+|\[\[\w+(?::\w+)?\]\]"
 _VARIABLE = re.compile(_PLACE)
 _TOKEN = re.compile(
     rf"""(?xs) (?P<string> "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' ) | (?P<raw> `[^`]*` ) | (?P<comment> \#[^\n]* )
-    | (?P<range> \[ (?:{_PLACE}|[^\[\]])* \] ) | (?P<variable> {_PLACE} ) | (?P<other> [\w:]+ | . )"""
+    | (?P<range> \[ (?:{_PLACE}|[^\[\]])* \] ) | (?P<variable> {_PLACE} ) | (?P<other> [^"'`\#$\[]+ | . )"""
 )
+_SPECIAL = re.compile(r"[$`#]|\[\[")
 _STAND_IN = re.compile(r"__variable_(\w+?)__")
 _IN_A_LIST = re.compile(r"(?:\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*|\{[^{}]*)$")
 
@@ -48,6 +49,9 @@ def as_written(text: str) -> str:
 
 def prepared(text: str) -> Iterator[Prepared]:
     """The ways to read an expression, most likely first: a lone variable may be a number, or a name."""
+    if not _SPECIAL.search(text):
+        yield Prepared(text, range(len(text)), has_variables=False)
+        return
     first = _prepared(text, "NaN")
     yield first
     if first.has_variables:

@@ -16,7 +16,7 @@ from typing import Any
 
 from generator.buckets import pattern, spellings
 from generator.catalog import Metric, Release, ever_labelled
-from generator.lint.names import Labels, instead, is_of_milvus, meant
+from generator.lint.names import Labels, instead, is_known, is_of_milvus, meant
 from generator.lint.quantities import threshold
 from generator.lint.types import Origin, Vector
 from generator.lint.variables import UNKNOWN_WINDOW, as_written, is_variable
@@ -46,13 +46,17 @@ _PRESENCE = frozenset({"milvus_rootcoord_quota_states", "milvus_build_info", "mi
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """One thing that is wrong, at a place in the PromQL that was checked."""
+    """One thing that is wrong, at a place in the PromQL that was checked.
+
+    `elsewhere` is whether another release has what this one lacks.
+    """
 
     code: str
     at: int
     wrong: str
     right: str
     warning: bool = False
+    elsewhere: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,11 @@ class Walk:
         self.seen: Counter[str] = Counter()
         self.in_quantile = False
 
-    def complain(self, code: str, at: int, wrong: str, right: str = "", *, warning: bool = False) -> None:
+    def complain(
+        self, code: str, at: int, wrong: str, right: str, *, warning: bool = False, elsewhere: bool = False
+    ) -> None:
         """Notes what is wrong, once for each place."""
-        found = Complaint(code, at, as_written(wrong), as_written(right), warning)
+        found = Complaint(code, at, as_written(wrong), as_written(right), warning, elsewhere)
         if found not in self.complaints:
             self.complaints.append(found)
 
@@ -113,14 +119,15 @@ class Walk:
         found = self.release.series(name)
         if found is None:
             wrong = f"{name} does not exist in Milvus {self.release.name}"
-            self.complain("unknown-metric", at, wrong, instead(self.release, name))
+            elsewhere = is_known(name)
+            self.complain("unknown-metric", at, wrong, instead(self.release, name), elsewhere=elsewhere)
             return Vector(series=name, at=at, conditional=True)
         metric, part = found
         if not metric.fed:
             wrong = (
                 f"{metric.name} is registered in Milvus {self.release.name}, but nothing writes it: it has no series"
             )
-            self.complain("unfed-metric", at, wrong, instead(self.release, metric.name))
+            self.complain("unfed-metric", at, wrong, instead(self.release, metric.name), elsewhere=True)
         places = self._places(end, node)
         return self._selected(name, metric, part, [m for m in matchers if m[0] != "__name__"], at, places)
 
@@ -195,7 +202,8 @@ class Walk:
                 wrong += "finds nothing" if op == "=" else "finds nothing unless the variable matches everything"
                 self.complain("unknown-label", place, wrong, right, warning=op == "=~")
         elif not _accepts(op, value, ""):
-            self.complain("unknown-label", place, wrong + "never matches", right)
+            elsewhere = label in ever_labelled(metric.name)
+            self.complain("unknown-label", place, wrong + "never matches", right, elsewhere=elsewhere)
         elif op in ("!=", "!~") and label not in ever_labelled(metric.name):
             self.complain("unknown-label", place, wrong + "excludes nothing", right, warning=True)
 
@@ -215,7 +223,7 @@ class Walk:
         if op in ("=", "=~"):
             if not any(_accepts(op, value, each) for each in known) and not _accepts(op, value, ""):
                 wrong = f"{name} never has `{shown}` in Milvus {self.release.name}"
-                self.complain("impossible-value", place, wrong, self._values(label, value, known))
+                self.complain("impossible-value", place, wrong, self._values(label, value, known), elsewhere=True)
         elif all(_accepts(op, value, each) for each in known):
             texts = [value] if op == "!=" else value.split("|")
             split = [each for text in texts for each in known if each.startswith(f"{text}_")]
@@ -251,7 +259,7 @@ class Walk:
                 self.complain("le-spelling", place, f"no server spells a bucket of {name} like `{shown}`", right)
                 return
             wrong = f"{name} has no bucket for `{shown}` in Milvus {self.release.name}, so that nothing is found"
-            self.complain("unknown-bucket", place, wrong, _neighbours(number, bounds))
+            self.complain("unknown-bucket", place, wrong, _neighbours(number, bounds), elsewhere=True)
             return
         for bound, texts in zip((0.0, *bounds), every, strict=True):
             missed = [text for text in texts if not _accepts(positive, value, text)]
@@ -337,7 +345,7 @@ class Walk:
 
     def _rated(self, name: str, inner: Vector, node: Any, *, is_subquery: bool) -> Vector:
         metric = inner.metric
-        if is_subquery and inner.counter and inner.closed:
+        if inner.counter and inner.closed:
             wrong = f"{name}() of a sum of the counter {inner.counter} jumps whenever one of them starts again from 0"
             self.complain("rate-of-sum", inner.at, wrong, f"rate first, then sum: sum({name}({inner.counter}[...]))")
         elif metric and metric.type == "gauge" and not is_subquery and not metric.name.endswith("_unix_seconds"):
@@ -365,17 +373,17 @@ class Walk:
             return Vector(series=inner.series, at=inner.at, conditional=inner.conditional)
         metric = inner.buckets
         if metric is None:
-            if inner.one_bucket and "_bucket" not in inner.series:
-                family = inner.metric.name if inner.metric and inner.metric.type == "histogram" else ""
+            metric = inner.metric
+            if metric is None:
+                return Vector(series=inner.series, at=inner.at, conditional=inner.conditional)
+            if "_bucket" not in inner.series:
                 wrong = f"histogram_quantile() of {inner.series}, which has no buckets: there is no result"
-                right = f"read {family}_bucket" if family else "it works on the `_bucket` series of histograms only"
+                is_histogram = metric.type == "histogram"
+                right = f"read {metric.name}_bucket" if is_histogram else "it works on `_bucket` series of histograms"
             else:
                 wrong = f"histogram_quantile() of {inner.series} without its label `le`: there is no result"
                 right = "keep le in the aggregation: sum by (le, ...) (rate(...))"
             self.complain("quantile-without-le", inner.at, wrong, right)
-            metric = inner.metric
-            if metric is None:
-                return Vector(series=inner.series, at=inner.at, conditional=inner.conditional)
         elif not inner.rated:
             wrong = f"histogram_quantile() of {inner.series} without a rate is over all requests since the start"
             self.complain("quantile-without-rate", inner.at, wrong, f"use rate({inner.series}[5m])")
@@ -503,7 +511,12 @@ class Walk:
 
     def _BinaryExpr(self, node: Any) -> Vector:  # noqa: N802
         op = str(node.op)
-        left, right = self.vector(node.lhs), self.vector(node.rhs)
+        before = len(self.complaints)
+        left = self.vector(node.lhs)
+        between = len(self.complaints)
+        right = self.vector(node.rhs)
+        if op == "or":
+            self._either(before, between, left, right)
         is_scalar = [_is_scalar(side) for side in (node.lhs, node.rhs)]
         numbers = [
             _number(side) if scalar else None for side, scalar in zip((node.lhs, node.rhs), is_scalar, strict=True)
@@ -555,6 +568,14 @@ class Walk:
         wrong, right = threshold(inner, op, number, self.prose)
         if wrong:
             self.complain("unit-mismatch", inner.at, wrong, right)
+
+    def _either(self, before: int, between: int, left: Vector, right: Vector) -> None:
+        """Takes back what is missing on one side of `or` when the other side has it: each is for other releases."""
+        sides = (self.complaints[before:between], self.complaints[between:])
+        missing = [any(each.code in _MISSING for each in side) for side in sides]
+        if left.series and right.series and missing.count(True) == 1:
+            kept = [each for side in sides for each in side if each.code not in _MISSING or not each.elsewhere]
+            self.complaints[before:] = kept
 
     def _set(self, node: Any, op: str, left: Vector, right: Vector) -> Vector:
         if op == "or":
@@ -694,6 +715,7 @@ class Walk:
                 return
 
 
+_MISSING = ("unknown-metric", "unfed-metric", "unknown-label", "impossible-value", "unknown-bucket")
 _TOTAL = frozenset({("status", "total")})
 _RATES = ("rate", "irate", "increase")
 _OF_GAUGES = ("delta", "idelta", "deriv", "predict_linear", "double_exponential_smoothing")
