@@ -7,13 +7,14 @@ from typing import Any
 
 from generator.findings import Finding, Severity, quoted
 from generator.lint import variables
+from generator.lint.complaints import Complaint, Context
 from generator.lint.expressions import Expression
 from generator.lint.names import mentions_milvus
 from generator.lint.nodes import Passage, Unreadable
 from generator.lint.quantities import printed, shown
 from generator.lint.types import Vector
 from generator.lint.variables import Prepared
-from generator.lint.walk import Complaint, Rules, Walk
+from generator.lint.walk import Walk
 from generator.promql.check import too_large
 
 _STRINGS = re.compile(r"""(?s)"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""")
@@ -22,7 +23,7 @@ _LABEL_IN_TEXT = re.compile(r"\$labels\.(\w+)|index\s+\$labels\s+[\"`](\w+)[\"`]
 _UNKNOWN_TO_PARSER = re.compile(r"\bholt_winters\b")
 
 
-def check(expression: Expression, rules: Rules) -> tuple[list[Finding], Vector]:
+def check(expression: Expression, context: Context) -> tuple[list[Finding], Vector]:
     """What is wrong with an expression, and its type; of one that cannot be read, the type that says nothing.
 
     Raises Unreadable for an expression that a template has yet to make.
@@ -36,12 +37,12 @@ def check(expression: Expression, rules: Rules) -> tuple[list[Finding], Vector]:
         )
     prepared, found = _parsed(text)
     if isinstance(found, str):
-        if not found or not (mentions_milvus(_STRINGS.sub('""', text)) or _reads_records(text, rules)):
+        if not found or not (mentions_milvus(_STRINGS.sub('""', text)) or _reads_records(text, context)):
             return [], Vector()
         right = "it is checked only where it is PromQL, too" if expression.metricsql else "correct the expression"
         complaint = Complaint("syntax", 0, found, right, warning=expression.metricsql)
         return [_finding(expression, expression.passage, complaint)], Vector()
-    walk = Walk(rules, prepared.text, expression.prose)
+    walk = Walk(context, prepared.text, expression.prose)
     vector = walk.vector(found)
     _as_a_whole(expression, walk, vector)
     if expression.of_label and walk.lacks(vector, expression.of_label.text):
@@ -74,8 +75,8 @@ def _parsed(text: str) -> tuple[Prepared, Any]:
     return first, "" if unknown else problem
 
 
-def _reads_records(text: str, rules: Rules) -> bool:
-    return any(name in text for name, vector in rules.records.items() if vector.series)
+def _reads_records(text: str, context: Context) -> bool:
+    return any(name in text for name, vector in context.records.items() if vector.series)
 
 
 def _original(prepared: Prepared, at: int) -> int:

@@ -61,21 +61,17 @@ _SUCCESSORS = {
 
 # What people call a thing, and where Milvus has it.
 _SUBJECTS = (
-    (r"slow", "milvus_proxy_slow_query_count"),
-    (r"index.*(?:build|latency|duration|time)", "milvus_indexnode_build_index_latency"),
+    (r"slow_quer", "milvus_proxy_slow_query_count"),
     (r"core_search_latency", "internal_core_search_latency"),
-    (r"(?:search|query|sq).*(?:latency|duration|time|seconds)", "milvus_proxy_sq_latency"),
-    (r"(?:insert|delete|upsert|mutation).*(?:latency|duration|time|seconds)", "milvus_proxy_mutation_latency"),
-    (r"(?:latency|duration)", "milvus_proxy_req_latency"),
-    (
-        r"(?:search|query|sq|req|request|rpc|qps).*(?:total|count|rate|fail|error|num|qps|status)",
-        "milvus_proxy_req_count",
-    ),
-    (r"memory", "process_resident_memory_bytes"),
-    (r"cpu", "process_cpu_seconds_total"),
-    (r"segment.*(?:count|num|total|state)", "milvus_datacoord_segment_num"),
-    (r"(?:entit|row).*", "milvus_rootcoord_entity_num"),
-    (r"disk.*(?:used|usage|size|bytes)", "milvus_querynode_disk_used_size"),
+    (r"_(?:search|query|sq)_.*(?:latency|duration|time|seconds)", "milvus_proxy_sq_latency"),
+    (r"_(?:insert|delete|upsert|mutation)_.*(?:latency|duration|time|seconds)", "milvus_proxy_mutation_latency"),
+    (r"_(?:search|query|sq|req|requests?|rpc)_.*(?:total|count|rate|fail|error|num|status)", "milvus_proxy_req_count"),
+    (r"_qps", "milvus_proxy_req_count"),
+    (r"_(?:memory|mem)_", "process_resident_memory_bytes"),
+    (r"_cpu_", "process_cpu_seconds_total"),
+    (r"_segments?_(?:count|num|total|state)", "milvus_datacoord_segment_num"),
+    (r"_(?:entities|entity|rows?)(?:_|$)", "milvus_rootcoord_entity_num"),
+    (r"_disk_.*(?:used|usage|size|bytes)", "milvus_querynode_disk_used_size"),
 )  # fmt: skip
 
 
@@ -173,6 +169,8 @@ def instead(release: Release, name: str) -> str:
         said.append("it is written in " + ", ".join(f"{a} to {b}" if a != b else a for a, b in spans))
     if successor := _successor(release, name, family):
         said.append(successor)
+    elif is_known(name) and not spans:
+        said.append("no release of Milvus writes it")
     elif not spans:
         said.append(_likely(release, name, family) or "no release of Milvus exposes it")
         said.append("if a rule records it, give the file of the rule, too")
@@ -204,13 +202,13 @@ def _likely(release: Release, name: str, family: str) -> str:
             if candidate != name and (found := _there(release, candidate)):
                 return f"did you mean {_written(found, name)}?"
     known = [metric.name for metric in release.metrics() if metric.fed and is_of_milvus(metric.name)]
-    for close in difflib.get_close_matches(family, known, n=1, cutoff=0.93):
-        if found := _there(release, close):
-            return f"did you mean {_written(found, name)}?"
-    for pattern, subject in _SUBJECTS:
-        if re.search(pattern, name) and (found := _there(release, subject)):
-            return f"the nearest that Milvus has is {_written(found, name)}"
-    for close in difflib.get_close_matches(family, known, n=1, cutoff=0.75):
-        if found := _there(release, close):
-            return f"the nearest that Milvus has is {_written(found, name)}"
-    return ""
+    of_component = [each for each in known if each.split("_")[:2] == name.split("_")[:2]]
+
+    def close(among: list[str], cutoff: float) -> Metric | None:
+        return next((_there(release, each) for each in difflib.get_close_matches(family, among, 1, cutoff)), None)
+
+    if found := close(known, 0.93):
+        return f"did you mean {_written(found, name)}?"
+    about = next((_there(release, subject) for pattern, subject in _SUBJECTS if re.search(pattern, name)), None)
+    found = about or close(of_component, 0.75) or close(known, 0.8)
+    return f"the nearest that Milvus has is {_written(found, name)}" if found else ""

@@ -15,13 +15,13 @@ from generator.findings import Finding, in_order
 from generator.lint import nodes
 from generator.lint.check import check
 from generator.lint.codes import CODES, nearest
+from generator.lint.complaints import Context
 from generator.lint.content import UnknownContent, expressions
 from generator.lint.dashboards import IGNORED
 from generator.lint.expressions import Expression
 from generator.lint.names import Labels, mentions_milvus
 from generator.lint.nodes import Unreadable
 from generator.lint.types import Vector
-from generator.lint.walk import Rules
 from generator.units import Duration
 
 MAX_BYTES = 32 << 20
@@ -71,7 +71,7 @@ def lint(
         _read(path, name, read, is_given=is_given)
     interval = scrape_interval or Duration.parse("15s")
     records = _records(read.found, release)
-    rules = Rules(release, labels or Labels.of(()), interval, scrape_interval is not None, records)
+    context = Context(release, labels or Labels.of(()), interval, scrape_interval is not None, records)
     findings = [finding for comments in read.comments.values() for finding in comments.bad]
     recorded: set[str] = set()
     silenced = frozenset(ignored)
@@ -79,7 +79,7 @@ def lint(
     for expression in sorted(read.found, key=lambda each: not each.record):
         comments = read.comments[expression.passage.source.file]
         try:
-            found, vector = check(expression, rules)
+            found, vector = check(expression, context)
         except Unreadable as error:
             read.unreadable.append(_unreadable(expression.passage.source, error))
             continue

@@ -5,91 +5,42 @@ Where nothing is known (of a metric that is not Milvus', after a function that i
 
 from __future__ import annotations
 
-import operator
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any
 
-from generator.buckets import pattern, spellings
-from generator.catalog import Metric, Release, ever_labelled
-from generator.lint.names import Labels, instead, is_known, is_of_milvus, meant
+from generator.catalog import ever_labelled
+from generator.lint.complaints import Context
+from generator.lint.constants import constant, is_scalar
+from generator.lint.names import instead, is_known, is_of_milvus
 from generator.lint.quantities import threshold
-from generator.lint.types import Origin, Vector
-from generator.lint.variables import UNKNOWN_WINDOW, as_written, is_variable
+from generator.lint.selectors import Selectors
+from generator.lint.types import Vector
+from generator.lint.variables import UNKNOWN_WINDOW, is_variable
 from generator.promql import tree
 from generator.promql.dimension import inverse, times, unit_text
 from generator.promql.text import quoted_string
-from generator.units import Duration, plain
+from generator.units import plain
 
 _COMPARISONS = ("==", "!=", ">", "<", ">=", "<=")
 _MIRRORED = {">": "<", "<": ">", ">=": "<=", "<=": ">="}
-_ARITHMETIC = ("+", "-", "*", "/", "%", "^", "atan2")
 
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'', re.DOTALL)
 _LIST = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^()]*)\)")
-# Patterns that can take Python's engine for ever; Prometheus' own cannot be taken in.
-_SLOW = re.compile(r"[*+}]\)+[*+{]")
-
-# What is compared with it cannot be 0, since the series is gone instead. From 2.4 on both are only ever written as 1.
-_ONES = {
-    "milvus_num_node": "its series go away with the node",
-    "milvus_rootcoord_quota_states": "its series are there only while the state lasts",
-    "milvus_build_info": "it is always 1",
-    "milvus_runtime_info": "it is always 1",
-}
-_PRESENCE = frozenset({"milvus_rootcoord_quota_states", "milvus_build_info", "milvus_runtime_info"})
 
 
-@dataclass(frozen=True, slots=True)
-class Complaint:
-    """One thing that is wrong, at a place in the PromQL that was checked.
-
-    `elsewhere` is whether another release has what this one lacks.
-    """
-
-    code: str
-    at: int
-    wrong: str
-    right: str
-    warning: bool = False
-    elsewhere: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What expressions are checked against: a release, the labels of scraping, the scrape interval, recorded series.
-
-    `interval_given` is whether the user said the scrape interval, or it is only assumed.
-    """
-
-    release: Release
-    labels: Labels
-    scrape_interval: Duration
-    interval_given: bool
-    records: Mapping[str, Vector]
-
-
-class Walk:
+class Walk(Selectors):
     """One pass over the tree of one expression; `prose` is what its author says of it."""
 
-    def __init__(self, rules: Rules, text: str, prose: str = "") -> None:
-        self.rules, self.release, self.labels, self.prose = rules, rules.release, rules.labels, prose
-        self.complaints: list[Complaint] = []
+    def __init__(self, context: Context, text: str, prose: str = "") -> None:
+        super().__init__(context)
+        self.prose = prose
         self.code = _STRING.sub(lambda found: '"' + "_" * (len(found[0]) - 2) + '"', text)
         self.seen: Counter[str] = Counter()
         self.in_quantile = False
-
-    def complain(
-        self, code: str, at: int, wrong: str, right: str, *, warning: bool = False, elsewhere: bool = False
-    ) -> None:
-        """Notes what is wrong, once for each place."""
-        found = Complaint(code, at, as_written(wrong), as_written(right), warning, elsewhere)
-        if found not in self.complaints:
-            self.complaints.append(found)
 
     def vector(self, node: Any) -> Vector:
         """The type of a part of the expression."""
@@ -110,8 +61,8 @@ class Walk:
         at, end = self._place(name if node.name else "__name__")
         if not name or is_variable(name):
             return Vector(at=at)
-        if name in self.rules.records:
-            return replace(self.rules.records[name], at=at)
+        if name in self.context.records:
+            return replace(self.context.records[name], at=at)
         if node.matchers.or_matchers or not is_of_milvus(
             name, {label: value for label, _, value in matchers}.get("module", "")
         ):
@@ -129,7 +80,7 @@ class Walk:
             )
             self.complain("unfed-metric", at, wrong, instead(self.release, metric.name), elsewhere=True)
         places = self._places(end, node)
-        return self._selected(name, metric, part, [m for m in matchers if m[0] != "__name__"], at, places)
+        return self.selected(name, metric, part, [m for m in matchers if m[0] != "__name__"], at, places)
 
     def _place(self, name: str) -> tuple[int, int]:
         """Where the next selector of this name begins and where the name ends."""
@@ -148,144 +99,23 @@ class Walk:
         inside = self.code[opening : closing if closing > 0 else None]
         return {found[1]: opening + found.start(1) for found in re.finditer(r"(\w+)\s*(?:=|!)", inside)}
 
-    def _selected(
-        self, name: str, metric: Metric, part: str, matchers: list[tree.Matcher], at: int, places: Mapping[str, int]
-    ) -> Vector:
-        labels = frozenset(metric.labels) | ({"le"} if part == "_bucket" else set())
-        fixed = frozenset((label, value) for label, op, value in matchers if op == "=" and not is_variable(value))
-        bounds = _bounds(metric, fixed)
-        for matcher in matchers:
-            place = places.get(matcher[0], at)
-            if is_variable(matcher[0]):
-                continue
-            if matcher[0] not in labels:
-                self._no_label(name, metric, labels, matcher, place)
-            elif matcher[0] == "le":
-                self._le(name, bounds, matcher, place)
-            else:
-                self._value(name, metric, matcher, place)
-        unit = ((metric.unit, 1),) if metric.unit and part in ("", "_sum") else ()
-        by = next((label for label in metric.buckets_of_value if label not in dict(fixed)), "")
-        one = _ONES.get(metric.name, "")
-        if metric.name in ("milvus_num_node", "milvus_rootcoord_quota_states") and self.release.branch == "2.3":
-            one = ""
-        origin = Origin(metric.name + ("" if part in ("_bucket", "_count") else part), "", "", frozenset(matchers))
-        return Vector(
-            series=name,
-            at=at,
-            known=True,
-            labels=labels,
-            sure=frozenset(label for label in labels if "" not in metric.values.get(label, ())),
-            fixed=fixed,
-            unit=unit,
-            metric=metric,
-            counter=name if part or metric.type == "counter" else "",
-            buckets=metric if part == "_bucket" else None,
-            bounds=bounds,
-            one_bucket=part != "_bucket" or any(label == "le" and op in ("=", "=~") for label, op, _ in matchers),
-            presence=metric.name in _PRESENCE,
-            one=one,
-            statuses=_selected_values(metric, "status", matchers),
-            units_by=by,
-            origin=origin if all(_accepts(op, value, "") or label in labels for label, op, value in matchers) else None,
-        )
-
-    def _no_label(self, name: str, metric: Metric, labels: frozenset[str], matcher: tree.Matcher, place: int) -> None:
-        label, op, value = matcher
-        if not self.labels.lacks(label, labels):
-            return
-        shown = f"{label}{op}{quoted_string(value)}"
-        wrong = f"{name} has no label `{label}` in Milvus {self.release.name}, so that `{shown}` "
-        right = self._instead_of_label(label, labels)
-        if is_variable(value):
-            if op in ("=", "=~"):
-                wrong += "finds nothing" if op == "=" else "finds nothing unless the variable matches everything"
-                self.complain("unknown-label", place, wrong, right, warning=op == "=~")
-        elif not _accepts(op, value, ""):
-            elsewhere = label in ever_labelled(metric.name)
-            self.complain("unknown-label", place, wrong + "never matches", right, elsewhere=elsewhere)
-        elif op in ("!=", "!~") and label not in ever_labelled(metric.name):
-            self.complain("unknown-label", place, wrong + "excludes nothing", right, warning=True)
-
-    def _instead_of_label(self, label: str, labels: Iterable[str]) -> str:
-        if likely := meant(label, labels):
-            return f"did you mean {likely}?"
-        own = ", ".join(sorted(labels)) or "none of its own"
-        return f"it has {own}"
-
-    def _value(self, name: str, metric: Metric, matcher: tree.Matcher, place: int) -> None:
-        """Complains of a value that a label never has."""
-        label, op, value = matcher
-        known = metric.values.get(label)
-        if not known or is_variable(value) or (op in ("=~", "!~") and _compiled(value) is None):
-            return
-        shown = f"{label}{op}{quoted_string(value)}"
-        if op in ("=", "=~"):
-            if not any(_accepts(op, value, each) for each in known) and not _accepts(op, value, ""):
-                wrong = f"{name} never has `{shown}` in Milvus {self.release.name}"
-                self.complain("impossible-value", place, wrong, self._values(label, value, known), elsewhere=True)
-        elif all(_accepts(op, value, each) for each in known):
-            texts = [value] if op == "!=" else value.split("|")
-            split = [each for text in texts for each in known if each.startswith(f"{text}_")]
-            if split:
-                wrong = f"`{shown}` excludes nothing: Milvus {self.release.name} has {', '.join(split)} instead"
-                right = f"write {label}!~{quoted_string('|'.join(f'{text}|{text}_.+' for text in texts))}"
-                self.complain("impossible-value", place, wrong, right)
-
-    def _values(self, label: str, value: str, known: Iterable[str]) -> str:
-        texts = value.split("|")
-        split = [each for text in texts for each in known if each.startswith(f"{text}_")]
-        every = f"its values are {', '.join(each or '(empty)' for each in known)}"
-        if not split:
-            return every
-        return (
-            f"{every}; {label}=~{quoted_string('|'.join(f'{text}|{text}_.+' for text in texts))} holds in every release"
-        )
-
-    def _le(self, name: str, bounds: tuple[float, ...], matcher: tree.Matcher, place: int) -> None:
-        """Complains of a bucket that does not exist, or is found in one of its spellings only."""
-        _, op, value = matcher
-        if is_variable(value) or not bounds or (op in ("=~", "!~") and _compiled(value) is None):
-            return
-        positive = {"!=": "=", "!~": "=~"}.get(op, op)
-        every = [("+Inf",), *map(spellings, bounds)]
-        shown = f"le{op}{quoted_string(value)}"
-        if not any(_accepts(positive, value, text) for texts in every for text in texts):
-            if op not in ("=", "=~") or _accepts(op, value, ""):
-                return
-            number = _float(re.split(r"[|(\\]", value)[0])
-            if number in bounds:
-                right = f"write le=~{quoted_string(pattern(number))}"
-                self.complain("le-spelling", place, f"no server spells a bucket of {name} like `{shown}`", right)
-                return
-            wrong = f"{name} has no bucket for `{shown}` in Milvus {self.release.name}, so that nothing is found"
-            self.complain("unknown-bucket", place, wrong, _neighbours(number, bounds), elsewhere=True)
-            return
-        for bound, texts in zip((0.0, *bounds), every, strict=True):
-            missed = [text for text in texts if not _accepts(positive, value, text)]
-            if missed and len(missed) < len(texts):
-                since = "Prometheus 3 spells" if missed[0].endswith(".0") or "e" in missed[0] else "Prometheus 2 spells"
-                right = f"write le{'=~' if op in ('=', '=~') else '!~'}{quoted_string(pattern(bound))}"
-                self.complain("le-spelling", place, f"`{shown}` misses a bucket: {since} it `{missed[0]}`", right)
-                return
-
     def window(self, node: Any, vector: Vector, samples: int) -> None:
         """Complains of a range that is too short for a function that needs so many samples."""
-        length, interval = node.range, self.rules.scrape_interval
+        length, interval = node.range, self.context.scrape_interval
         if type(node).__name__ != "MatrixSelector" or not vector.series or length == UNKNOWN_WINDOW:
             return
         every = timedelta(milliseconds=float(interval.milliseconds))
-        assumed = "a scrape" if self.rules.interval_given else "an assumed scrape"
+        assumed = "a scrape" if self.context.interval_given else "an assumed scrape"
         lasts = tree.duration(length)
         if length < samples * every:
             wrong = f"a window of {lasts} holds fewer than {samples} samples at {assumed} interval of {interval}"
             wrong = wrong.replace("fewer than 1 samples", "no sample at times")
-        elif samples > 1 and self.rules.interval_given and length < 4 * every:
+        elif samples > 1 and self.context.interval_given and length < 4 * every:
             wrong = f"a window of {lasts} is empty after one failed scrape, at {assumed} interval of {interval}"
         else:
             return
         right = f"use {interval.times(4)} or more"
-        if not self.rules.interval_given:
+        if not self.context.interval_given:
             right += ", or say --scrape-interval"
         self.complain("short-window", vector.at, wrong, right, warning=length >= samples * every)
 
@@ -359,7 +189,7 @@ class Walk:
 
     def _quantile(self, node: Any) -> Vector:
         self.vector(node.args[0])
-        quantile = _number(node.args[0])
+        quantile = constant(node.args[0])
         before, self.in_quantile = self.in_quantile, True
         inner = self.vector(node.args[1])
         self.in_quantile = before
@@ -464,7 +294,7 @@ class Walk:
             self.complain("lost-label", at, wrong, f"keep {label} in the aggregation, or leave it out here")
         elif metric and label not in ever_labelled(metric.name):
             wrong = f"`{shown}` {so}: {vector.series} has no label `{label}` in Milvus {self.release.name}"
-            right = self._instead_of_label(label, vector.labels if not vector.closed else metric.labels)
+            right = self.instead_of_label(label, vector.labels if not vector.closed else metric.labels)
             self.complain("unknown-label", at, wrong, right, warning="by" in keywords)
 
     def _in_list(self, label: str, keywords: tuple[str, ...], otherwise: int) -> int:
@@ -517,12 +347,12 @@ class Walk:
         right = self.vector(node.rhs)
         if op == "or":
             self._either(before, between, left, right)
-        is_scalar = [_is_scalar(side) for side in (node.lhs, node.rhs)]
+        scalars = [is_scalar(side) for side in (node.lhs, node.rhs)]
         numbers = [
-            _number(side) if scalar else None for side, scalar in zip((node.lhs, node.rhs), is_scalar, strict=True)
+            constant(side) if scalar else None for side, scalar in zip((node.lhs, node.rhs), scalars, strict=True)
         ]
-        if any(is_scalar):
-            return self._with_number(node, op, left, right, is_scalar[0], numbers)
+        if any(scalars):
+            return self._with_number(node, op, left, right, scalars[0], numbers)
         if op in ("and", "or", "unless"):
             return self._set(node, op, left, right)
         return self._joined(node, op, left, right)
@@ -727,99 +557,6 @@ _SAME = (
 
 def _for_gauge(name: str) -> str:
     return {"rate": "use deriv() for its slope, or look at its value", "irate": "use idelta()"}.get(name, "use delta()")
-
-
-def _is_scalar(node: Any) -> bool:
-    kind = type(node).__name__
-    if kind in ("ParenExpr", "UnaryExpr"):
-        return _is_scalar(node.expr)
-    if kind == "BinaryExpr":
-        return _is_scalar(node.lhs) and _is_scalar(node.rhs)
-    return kind == "NumberLiteral" or (kind == "Call" and node.func.name in ("scalar", "pi"))
-
-
-def _number(node: Any) -> float | None:
-    """The value of a constant; None for anything else, and what is not finite."""
-    kind = type(node).__name__
-    if kind == "NumberLiteral":
-        value = float(node.val)
-        return value if abs(value) < 1e300 else None
-    if kind == "ParenExpr":
-        return _number(node.expr)
-    if kind == "UnaryExpr":
-        inner = _number(node.expr)
-        return None if inner is None else -inner
-    if kind != "BinaryExpr":
-        return None
-    left, right = _number(node.lhs), _number(node.rhs)
-    if left is None or right is None:
-        return None
-    try:
-        value = _COMPUTED[str(node.op)](left, right)
-    except (ArithmeticError, KeyError):
-        return None
-    return value if isinstance(value, float) and abs(value) < 1e300 else None
-
-
-_COMPUTED: dict[str, Callable[[float, float], Any]] = {
-    "+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "^": operator.pow,
-}  # fmt: skip
-
-
-def _bounds(metric: Metric, fixed: Iterable[tuple[str, str]]) -> tuple[float, ...]:
-    """The bucket bounds of the series that are selected."""
-    values = dict(fixed)
-    bounds = set(metric.buckets)
-    for label, by_value in metric.buckets_of_value.items():
-        if label in values:
-            bounds = set(by_value.get(values[label], metric.buckets))
-        else:
-            bounds.update(*by_value.values())
-    return tuple(sorted(bounds))
-
-
-def _selected_values(metric: Metric, label: str, matchers: Iterable[tree.Matcher]) -> frozenset[str]:
-    """The known values of a label that matchers let through; none where a matcher cannot be told."""
-    values = frozenset(metric.values.get(label, ()))
-    for name, op, value in matchers:
-        if name == label:
-            if is_variable(value) or (op in ("=~", "!~") and _compiled(value) is None):
-                return frozenset()
-            values = frozenset(each for each in values if _accepts(op, value, each))
-    return values
-
-
-@lru_cache(maxsize=4096)
-def _compiled(text: str) -> re.Pattern[str] | None:
-    """A regular expression of a matcher; None for one that Python reads otherwise, or not within any useful time."""
-    if len(text) > 2_000 or _SLOW.search(text) or text.count("*") + text.count("+") > 20:
-        return None
-    try:
-        return re.compile(text, re.DOTALL)
-    except (re.error, RecursionError, OverflowError):
-        return None
-
-
-def _accepts(op: str, value: str, text: str) -> bool:
-    """Whether a matcher lets through a label of this text. A pattern that cannot be told lets through everything."""
-    if op in ("=", "!="):
-        return (text == value) is (op == "=")
-    compiled = _compiled(value)
-    return compiled is None or bool(compiled.fullmatch(text)) is (op == "=~")
-
-
-def _float(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _neighbours(number: float, bounds: tuple[float, ...]) -> str:
-    below = [plain(bound) for bound in bounds if bound < number][-1:]
-    above = [plain(bound) for bound in bounds if bound > number][:1]
-    every = f"the bounds are {', '.join(map(plain, bounds))}"
-    return f"next to it are {' and '.join([*below, *above])}; {every}" if below or above else every
 
 
 def _reachable(inner: Vector, number: float) -> str:
