@@ -79,7 +79,9 @@ def lint(
         raise InputError(problems)
     report = run.lint(files, release, labels=Labels.of(targets), scrape_interval=interval, ignored=ignore)
     _print(report, release, form)
-    return INPUT if report.unreadable else FINDINGS if report.findings else 0
+    if report.unreadable:
+        return INPUT
+    return FINDINGS if any(finding.severity != "note" for finding in report.findings) else 0
 
 
 def _print(report: Report, release: Release, form: Format) -> None:

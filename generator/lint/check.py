@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from generator.findings import Finding, Severity, quoted
+from generator.findings import Finding, quoted
 from generator.lint import variables
 from generator.lint.complaints import Complaint, Context
 from generator.lint.expressions import Expression
@@ -19,6 +19,8 @@ from generator.promql.check import too_large
 
 _STRINGS = re.compile(r"""(?s)"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'""")
 _LABEL_IN_TEXT = re.compile(r"\$labels\.(\w+)|index\s+\$labels\s+[\"`](\w+)[\"`]")
+# Complaints of the parser that no dialect can be the reason of.
+_UNBALANCED = re.compile(r"unclosed|unterminated|unexpected (?:right|end)|inside brackets")
 # What other versions of Prometheus know and promql-parser does not.
 _UNKNOWN_TO_PARSER = re.compile(r"\bholt_winters\b")
 
@@ -39,8 +41,9 @@ def check(expression: Expression, context: Context) -> tuple[list[Finding], Vect
     if isinstance(found, str):
         if not found or not (mentions_milvus(_STRINGS.sub('""', text)) or _reads_records(text, context)):
             return [], Vector()
-        right = "it is checked only where it is PromQL, too" if expression.metricsql else "correct the expression"
-        complaint = Complaint("syntax", 0, found, right, warning=expression.metricsql)
+        extended = expression.metricsql and not _UNBALANCED.search(found)
+        right = "it is not checked, if it is MetricsQL" if extended else "correct the expression"
+        complaint = Complaint("syntax", 0, found, right, "note" if extended else "error")
         return [_finding(expression, expression.passage, complaint)], Vector()
     walk = Walk(context, prepared.text, expression.prose)
     vector = walk.vector(found)
@@ -85,9 +88,15 @@ def _original(prepared: Prepared, at: int) -> int:
 
 def _finding(expression: Expression, passage: Passage, complaint: Complaint, at: int = 0) -> Finding:
     line, column = passage.position(at)
-    severity: Severity = "warning" if complaint.warning else "error"
     return Finding(
-        severity, passage.source.file, line, column, expression.where, complaint.wrong, complaint.right, complaint.code
+        complaint.severity,
+        passage.source.file,
+        line,
+        column,
+        expression.where,
+        complaint.wrong,
+        complaint.right,
+        complaint.code,
     )
 
 
@@ -100,13 +109,10 @@ def _as_a_whole(expression: Expression, walk: Walk, vector: Vector) -> None:
         walk.complain(
             "no-comparison", vector.at, wrong, "compare with a threshold, such as ... > 100; `bool` makes no condition"
         )
-    if vector.counter and expression.kind in ("alert", "curve"):
-        is_curve = expression.kind == "curve"
-        what = "drawn over time it only rises, and falls at restarts" if is_curve else "it only rises until a restart"
+    if expression.kind == "alert" and vector.counter:
         right = f"use rate({vector.counter}[...]) or increase({vector.counter}[...])"
-        walk.complain(
-            "counter-without-rate", vector.at, f"{vector.counter} is a counter: {what}", right, warning=is_curve
-        )
+        wrong = f"{vector.counter} is a counter: it only rises until a restart"
+        walk.complain("counter-without-rate", vector.at, wrong, right)
     if expression.unit:
         wrong, right = shown(vector, expression.unit)
         if wrong:
@@ -127,7 +133,9 @@ def _in_template(expression: Expression, template: Passage, walk: Walk, vector: 
     findings = []
     at, wrong, right = printed(vector, template.text)
     if wrong and vector.series:
-        findings.append(_finding(expression, template, Complaint("unit-mismatch", at, wrong, right, warning=True), at))
+        findings.append(
+            _finding(expression, template, Complaint("unit-mismatch", at, wrong, right, severity="warning"), at)
+        )
     for found in _LABEL_IN_TEXT.finditer(template.text):
         label = found[1] or found[2]
         if not vector.series or not walk.lacks(vector, label) or label in ("alertname", *expression.labels):
@@ -135,10 +143,10 @@ def _in_template(expression: Expression, template: Passage, walk: Walk, vector: 
         if vector.closed:
             kept = ", ".join(sorted(vector.labels)) or "no label"
             wrong = f"`{found[0]}` prints nothing: the expression keeps {kept}"
-            complaint = Complaint("lost-label", 0, wrong, f"keep {label} in the aggregation", warning=True)
+            complaint = Complaint("lost-label", 0, wrong, f"keep {label} in the aggregation", severity="warning")
         else:
             wrong = f"`{found[0]}` prints nothing: {vector.series} has no label `{label}` in Milvus {walk.release.name}"
             own = ", ".join(sorted(vector.labels)) or "none of its own"
-            complaint = Complaint("unknown-label", 0, wrong, f"it has {own}", warning=True)
+            complaint = Complaint("unknown-label", 0, wrong, f"it has {own}", severity="warning")
         findings.append(_finding(expression, template, complaint, found.start()))
     return findings

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from generator.catalog import Release
+from generator.findings import Severity
 from generator.lint.names import Labels
 from generator.lint.types import Vector
 from generator.lint.variables import as_written
@@ -23,7 +24,7 @@ class Complaint:
     at: int
     wrong: str
     right: str
-    warning: bool = False
+    severity: Severity = "error"
     elsewhere: bool = False
 
 
@@ -49,9 +50,9 @@ class Reporter:
         self.complaints: list[Complaint] = []
 
     def complain(
-        self, code: str, at: int, wrong: str, right: str, *, warning: bool = False, elsewhere: bool = False
+        self, code: str, at: int, wrong: str, right: str, *, severity: Severity = "error", elsewhere: bool = False
     ) -> None:
         """Notes what is wrong, once for each place."""
-        found = Complaint(code, at, as_written(wrong), as_written(right), warning, elsewhere)
+        found = Complaint(code, at, as_written(wrong), as_written(right), severity, elsewhere)
         if found not in self.complaints:
             self.complaints.append(found)

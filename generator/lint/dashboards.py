@@ -9,11 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from generator.lint.expressions import Expression, Kind
+from generator.lint.expressions import Expression
 from generator.lint.nodes import Node, Passage
-
-# Types of panels that draw the values of a query over time.
-_OVER_TIME = ("graph", "timeseries")
 
 _PROMETHEUS = re.compile(r"prometheus|victoriametrics(?!-logs)|mimir|cortex|thanos", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{?(\w+)(?::\w+)?\}?|\[\[(\w+)(?::\w+)?\]\]")
@@ -64,17 +61,15 @@ def _panels(dashboard: Node) -> Iterator[Node]:
 
 
 def _of_panel(panel: Node, outer: Passage, plugins: Plugins) -> Iterator[Expression]:
-    name, kind = panel.get("title").text or panel.get("type").text, panel.get("type").text
+    name = panel.get("title").text or panel.get("type").text
     silenced = silenced_by(panel.get("description").text)
     for target in panel.get("targets").items:
         expr = target.get("expr")
         if not expr.text or not _is_prometheus(plugins, target.get("datasource"), panel.get("datasource")):
             continue
-        at_once = target.get("instant").text == "true" or target.get("format").text == "table"
-        shown: Kind = "curve" if kind in _OVER_TIME and not at_once else "query"
         where = f'panel "{name}"' + (f", query {target.get('refId').text}" if target.get("refId").text else "")
         unit = _unit(panel)
-        yield Expression(expr.passage(outer), where, shown, unit=unit, silenced=silenced)
+        yield Expression(expr.passage(outer), where, "query", unit=unit, silenced=silenced)
 
 
 def silenced_by(text: str) -> frozenset[str]:
@@ -116,17 +111,14 @@ def _of_v2(dashboard: Node, outer: Passage) -> Iterator[Expression]:
     for element in dashboard.get("elements").entries.values():
         spec = element.get("spec")
         silenced = silenced_by(spec.get("description").text)
-        visual = spec.get("vizConfig")
-        kind = visual.get("group").text or visual.get("kind").text
-        unit = _unit(visual.get("spec"))
+        unit = _unit(spec.get("vizConfig", "spec"))
         for query in spec.get("data", "spec", "queries").items:
             asked = query.get("spec", "query")
             expr = asked.get("spec", "expr")
             plugin = asked.get("group").text or asked.get("kind").text
             if expr.text and _PROMETHEUS.search(plugin):
-                shown: Kind = "curve" if kind in _OVER_TIME else "query"
                 where = f'panel "{spec.get("title").text}", query {query.get("spec", "refId").text}'
-                yield Expression(expr.passage(outer), where, shown, unit=unit, silenced=silenced)
+                yield Expression(expr.passage(outer), where, "query", unit=unit, silenced=silenced)
     for variable in dashboard.get("variables").items:
         asked = variable.get("spec", "query")
         if variable.get("kind").text == "QueryVariable" and asked.entries:

@@ -8,8 +8,8 @@ from typing import Literal
 
 from generator.lint.nodes import Passage
 
-# What an expression is for. A `curve` is drawn over time, a `query` shown as a number or a table or feeds a variable.
-Kind = Literal["alert", "record", "curve", "query"]
+# What an expression is for. A `query` is shown by a panel, or feeds a variable.
+Kind = Literal["alert", "record", "query"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,12 +84,12 @@ class Selectors(Reporter):
         if is_variable(value):
             if op in ("=", "=~"):
                 wrong += "finds nothing" if op == "=" else "finds nothing unless the variable matches everything"
-                self.complain("unknown-label", place, wrong, right, warning=op == "=~")
+                self.complain("unknown-label", place, wrong, right, severity="warning" if op == "=~" else "error")
         elif not _accepts(op, value, ""):
             elsewhere = label in ever_labelled(metric.name)
             self.complain("unknown-label", place, wrong + "never matches", right, elsewhere=elsewhere)
         elif op in ("!=", "!~") and label not in ever_labelled(metric.name):
-            self.complain("unknown-label", place, wrong + "excludes nothing", right, warning=True)
+            self.complain("unknown-label", place, wrong + "excludes nothing", right, severity="warning")
 
     def instead_of_label(self, label: str, labels: Iterable[str]) -> str:
         if likely := meant(label, labels):

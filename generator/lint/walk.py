@@ -102,7 +102,7 @@ class Walk(Selectors):
     def window(self, node: Any, vector: Vector, samples: int) -> None:
         """Complains of a range that is too short for a function that needs so many samples."""
         length, interval = node.range, self.context.scrape_interval
-        if type(node).__name__ != "MatrixSelector" or not vector.series or length == UNKNOWN_WINDOW:
+        if type(node).__name__ != "MatrixSelector" or not vector.metric or length == UNKNOWN_WINDOW:
             return
         every = timedelta(milliseconds=float(interval.milliseconds))
         assumed = "a scrape" if self.context.interval_given else "an assumed scrape"
@@ -117,7 +117,9 @@ class Walk(Selectors):
         right = f"use {interval.times(4)} or more"
         if not self.context.interval_given:
             right += ", or say --scrape-interval"
-        self.complain("short-window", vector.at, wrong, right, warning=length >= samples * every)
+        self.complain(
+            "short-window", vector.at, wrong, right, severity="warning" if length >= samples * every else "error"
+        )
 
     # Functions
 
@@ -269,6 +271,8 @@ class Walk(Selectors):
             origin=inner.origin and replace(inner.origin, aggregated=True) if op == "sum" else None,
         )
         if op in ("count", "group", "count_values"):
+            if op == "count_values":  # which makes a label
+                return Vector(series=inner.series, at=inner.at, conditional=inner.conditional)
             never = f"{op}() of no series is empty, not 0"
             ceiling = 1.0 if op == "group" else None
             return replace(
@@ -295,7 +299,7 @@ class Walk(Selectors):
         elif metric and label not in ever_labelled(metric.name):
             wrong = f"`{shown}` {so}: {vector.series} has no label `{label}` in Milvus {self.release.name}"
             right = self.instead_of_label(label, vector.labels if not vector.closed else metric.labels)
-            self.complain("unknown-label", at, wrong, right, warning="by" in keywords)
+            self.complain("unknown-label", at, wrong, right, severity="warning" if "by" in keywords else "error")
 
     def _in_list(self, label: str, keywords: tuple[str, ...], otherwise: int) -> int:
         """Where a label stands in a list after one of the keywords."""
@@ -346,7 +350,7 @@ class Walk(Selectors):
         between = len(self.complaints)
         right = self.vector(node.rhs)
         if op == "or":
-            self._either(before, between, left, right)
+            self._either(node, before, between, left, right)
         scalars = [is_scalar(side) for side in (node.lhs, node.rhs)]
         numbers = [
             constant(side) if scalar else None for side, scalar in zip((node.lhs, node.rhs), scalars, strict=True)
@@ -399,13 +403,20 @@ class Walk(Selectors):
         if wrong:
             self.complain("unit-mismatch", inner.at, wrong, right)
 
-    def _either(self, before: int, between: int, left: Vector, right: Vector) -> None:
-        """Takes back what is missing on one side of `or` when the other side has it: each is for other releases."""
-        sides = (self.complaints[before:between], self.complaints[between:])
+    def _either(self, node: Any, before: int, between: int, left: Vector, right: Vector) -> None:
+        """Takes back what makes one side of `or` useless, but not the whole.
+
+        That is what is missing on one side when the other one has it, as each may be for other releases; and that
+        something is never 0, beside a condition for its absence.
+        """
+        sides = [self.complaints[before:between], self.complaints[between:]]
+        if _is_absence(node.lhs) or _is_absence(node.rhs):
+            sides = [[each for each in side if each.code != "never-zero"] for side in sides]
         missing = [any(each.code in _MISSING for each in side) for side in sides]
-        if left.series and right.series and missing.count(True) == 1:
-            kept = [each for side in sides for each in side if each.code not in _MISSING or not each.elsewhere]
-            self.complaints[before:] = kept
+        one_sided = bool(left.series and right.series) and missing.count(True) == 1
+        self.complaints[before:] = [
+            each for side in sides for each in side if not (one_sided and each.elsewhere and each.code in _MISSING)
+        ]
 
     def _set(self, node: Any, op: str, left: Vector, right: Vector) -> Vector:
         if op == "or":
@@ -553,6 +564,12 @@ _SAME = (
     "abs", "ceil", "floor", "round", "clamp", "clamp_min", "clamp_max", "sort", "sort_desc", "sort_by_label",
     "sort_by_label_desc",
 )  # fmt: skip
+
+
+def _is_absence(node: Any) -> bool:
+    while type(node).__name__ == "ParenExpr":
+        node = node.expr
+    return type(node).__name__ == "Call" and node.func.name in ("absent", "absent_over_time")
 
 
 def _for_gauge(name: str) -> str:
