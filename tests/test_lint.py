@@ -148,6 +148,10 @@ def test_documented_examples_are_wrong_and_right(linted: Linted, code: str, text
         ),
         "sum by (a) (rate(milvus_proxy_sq_latency_sum[5m])) / sum by (a) (rate(milvus_proxy_sq_latency_count[5m])) > 9",
         'label_replace(milvus_num_node, "x", "$1", "pod", "(.*)") / on (x) label_replace(up, "x", "$1", "a", "b") > 5',
+        "sum(rate(milvus_proxy_sq_latency_count[5m])) / sum(rate(milvus_proxy_sq_latency_count[5m] offset 1d)) > 2",
+        "rate(milvus_proxy_sq_latency_count[5m]) / rate(milvus_proxy_sq_latency_count[5m] offset 1d) > 2",
+        "rate(milvus_proxy_sq_latency_count[5m]) / rate(milvus_proxy_sq_latency_count[1h]) > 2",
+        'milvus_proxy_req_count{status="success"} > 0 and on (pod) up == 0',
         # written in other ways
         "histogram_quantile(0.9, sum(rate({__name__='milvus_proxy_sq_latency_bucket', pod=~`\\d+`}[5m])) by (le)) > 50",
         "max_over_time(sum(rate(milvus_proxy_sq_latency_count[1m]))[1h:1m]) > 1000  # per second",
@@ -287,6 +291,18 @@ def test_buckets_of_other_releases(linted: Linted) -> None:
     text = alert('sum(rate(milvus_proxy_sq_latency_bucket{le=~"100(\\\\.0)?"}[5m])) > 5')
     assert codes(linted(text, release="2.5.27")) == ["unknown-bucket"]
     assert linted(text, release="2.4.23") == []
+
+
+def test_states_are_always_there_in_2_3(linted: Linted) -> None:
+    assert codes(linted(alert("milvus_rootcoord_quota_states"), release="2.3.5")) == ["no-comparison"]
+    assert linted(alert("milvus_rootcoord_quota_states == 0"), release="2.3.5") == []
+
+
+def test_the_fix_of_a_spelling_finds_every_bucket_that_is_selected(thresher: Thresher, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(alert('rate(milvus_proxy_sq_latency_bucket{le=~"64|128.0"}[5m]) > 5'), "utf-8")
+    run = thresher("lint", tmp_path, "--milvus", RELEASE)
+    assert '`le=~"64|128.0"` misses a bucket: Prometheus 3 spells it `64.0`' in run.stdout
+    assert 'write le=~"64(\\\\.0)?|128(\\\\.0)?"' in run.stdout
 
 
 def test_scrape_interval(linted: Linted) -> None:
@@ -479,6 +495,11 @@ def test_metricsql_is_no_failure(thresher: Thresher, tmp_path: Path, expr: str, 
     run = thresher("lint", tmp_path / "a.yaml", "--milvus", RELEASE, "--format", "json")
     (found,) = json.loads(run.stdout)["findings"]
     assert (run.exit_code, found["code"], found["severity"]) == (int(severity == "error"), "syntax", severity)
+
+
+def test_rule_groups_within_the_values_of_a_chart(linted: Linted) -> None:
+    entry = textwrap.indent(rules("- alert: A\n  expr: milvus_nope > 1"), "      ")
+    assert codes(linted(f"prometheus:\n  additionalRules:\n    milvus:\n{entry}")) == ["unknown-metric"]
 
 
 def test_alerts_that_grafana_provisions(linted: Linted) -> None:

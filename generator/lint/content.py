@@ -42,8 +42,27 @@ def expressions(document: Node, outer: Passage) -> Iterator[Expression]:
         yield from dashboards.expressions(document.get("dashboard"), outer)
     elif dashboards.is_dashboard(document):
         yield from dashboards.expressions(document, outer)
+    elif groups := _groups_within(document):
+        for each in groups:
+            yield from rules.expressions(each, outer)
     else:
         raise UnknownContent
+
+
+def _groups_within(document: Node) -> list[Node]:
+    """Lists of rule groups at any depth of what is something else, such as the values of a Helm chart."""
+    found, waiting, seen = [], [document], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        groups = node.get("groups")
+        if any(group.get("rules").items for group in groups.items):
+            found.append(groups)
+        else:
+            waiting += [*node.items, *node.entries.values()][::-1]
+    return found
 
 
 def _config_map(document: Node, outer: Passage) -> Iterator[Expression]:

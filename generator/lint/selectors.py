@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
@@ -67,7 +68,7 @@ class Selectors(Reporter):
             buckets=metric if part == "_bucket" else None,
             bounds=bounds,
             one_bucket=part != "_bucket" or any(label == "le" and op in ("=", "=~") for label, op, _ in matchers),
-            presence=metric.name in _PRESENCE,
+            presence=bool(one) and metric.name in _PRESENCE,
             one=one,
             statuses=_selected_values(metric, "status", matchers),
             units_by=by,
@@ -145,13 +146,17 @@ class Selectors(Reporter):
             wrong = f"{name} has no bucket for `{shown}` in Milvus {self.release.name}, so that nothing is found"
             self.complain("unknown-bucket", place, wrong, _neighbours(number, bounds), elsewhere=True)
             return
-        for bound, texts in zip((0.0, *bounds), every, strict=True):
-            missed = [text for text in texts if not _accepts(positive, value, text)]
-            if missed and len(missed) < len(texts):
-                since = "Prometheus 3 spells" if missed[0].endswith(".0") or "e" in missed[0] else "Prometheus 2 spells"
-                right = f"write le{'=~' if op in ('=', '=~') else '!~'}{quoted_string(pattern(bound))}"
-                self.complain("le-spelling", place, f"`{shown}` misses a bucket: {since} it `{missed[0]}`", right)
-                return
+        found = [
+            (bound, texts)
+            for bound, texts in zip((math.inf, *bounds), every, strict=True)
+            if any(_accepts(positive, value, text) for text in texts)
+        ]
+        missed = next((text for _, texts in found for text in texts if not _accepts(positive, value, text)), "")
+        if missed:
+            server = "Prometheus 3" if missed.endswith(".0") or "e" in missed else "Prometheus 2"
+            every_spelling = quoted_string("|".join(pattern(bound) for bound, _ in found))
+            right = f"write le{'=~' if op in ('=', '=~') else '!~'}{every_spelling}"
+            self.complain("le-spelling", place, f"`{shown}` misses a bucket: {server} spells it `{missed}`", right)
 
 
 def _bounds(metric: Metric, fixed: Iterable[tuple[str, str]]) -> tuple[float, ...]:
@@ -207,4 +212,5 @@ def _neighbours(number: float, bounds: tuple[float, ...]) -> str:
     below = [plain(bound) for bound in bounds if bound < number][-1:]
     above = [plain(bound) for bound in bounds if bound > number][:1]
     every = f"the bounds are {', '.join(map(plain, bounds))}"
-    return f"next to it are {' and '.join([*below, *above])}; {every}" if below or above else every
+    beside = [*below, *above]
+    return f"next to it {'is' if len(beside) == 1 else 'are'} {' and '.join(beside)}; {every}" if beside else every

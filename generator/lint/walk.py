@@ -80,7 +80,8 @@ class Walk(Selectors):
             )
             self.complain("unfed-metric", at, wrong, instead(self.release, metric.name), elsewhere=True)
         places = self._places(end, node)
-        return self.selected(name, metric, part, [m for m in matchers if m[0] != "__name__"], at, places)
+        vector = self.selected(name, metric, part, [m for m in matchers if m[0] != "__name__"], at, places)
+        return replace(vector, origin=None) if node.offset or node.at else vector
 
     def _place(self, name: str) -> tuple[int, int]:
         """Where the next selector of this name begins and where the name ends."""
@@ -438,7 +439,9 @@ class Walk(Selectors):
         self._match(node, op, left, right)
         foreign = not right.series and not right.known
         conditional = op == "unless" or left.conditional or right.conditional or foreign
-        return replace(left, conditional=conditional)
+        # Beside another condition, a counter may only say which processes are meant: those that did something.
+        counter = "" if right.conditional or foreign else left.counter
+        return replace(left, conditional=conditional, counter=counter)
 
     def _joined(self, node: Any, op: str, left: Vector, right: Vector) -> Vector:
         self._match(node, op, left, right)
