@@ -305,6 +305,14 @@ def test_the_fix_of_a_spelling_finds_every_bucket_that_is_selected(thresher: Thr
     assert 'write le=~"64(\\\\.0)?|128(\\\\.0)?"' in run.stdout
 
 
+def test_labels_of_other_releases(linted: Linted) -> None:
+    grouped = alert("sum by (collection_name) (rate(milvus_proxy_sq_latency_count[5m])) > 5")
+    joined = alert("sum(milvus_num_node) > 5 and on (collection_name) rate(milvus_proxy_sq_latency_count[5m])")
+    assert linted(grouped) == []
+    assert codes(linted(grouped, release="2.3.5")) == ["unknown-label"]
+    assert codes(linted(joined, release="2.3.5")) == ["unknown-label"]
+
+
 def test_scrape_interval(linted: Linted) -> None:
     text = alert("rate(milvus_proxy_sq_latency_count[1m]) > 5")
     assert linted(text) == []

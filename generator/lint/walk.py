@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from generator.catalog import ever_labelled
 from generator.lint.complaints import Context
 from generator.lint.constants import constant, is_scalar
 from generator.lint.names import instead, is_known, is_of_milvus
@@ -63,20 +62,18 @@ class Walk(Selectors):
             return Vector(at=at)
         if name in self.context.records:
             return replace(self.context.records[name], at=at)
-        if node.matchers.or_matchers or not is_of_milvus(
-            name, {label: value for label, _, value in matchers}.get("module", "")
-        ):
+        module = next((value for label, _, value in matchers if label == "module"), "")
+        if node.matchers.or_matchers or not is_of_milvus(name, module):
             return Vector(at=at)
         found = self.release.series(name)
         if found is None:
             wrong = f"{name} does not exist in Milvus {self.release.name}"
-            elsewhere = is_known(name)
-            self.complain("unknown-metric", at, wrong, instead(self.release, name), elsewhere=elsewhere)
+            self.complain("unknown-metric", at, wrong, instead(self.release, name), elsewhere=is_known(name))
             return Vector(series=name, at=at, conditional=True)
         metric, part = found
         if not metric.fed:
             wrong = (
-                f"{metric.name} is registered in Milvus {self.release.name}, but nothing writes it: it has no series"
+                f"{metric.name} is registered in Milvus {self.release.name}, but nothing writes it: there are no series"
             )
             self.complain("unfed-metric", at, wrong, instead(self.release, metric.name), elsewhere=True)
         places = self._places(end, node)
@@ -109,8 +106,8 @@ class Walk(Selectors):
         assumed = "a scrape" if self.context.interval_given else "an assumed scrape"
         lasts = tree.duration(length)
         if length < samples * every:
-            wrong = f"a window of {lasts} holds fewer than {samples} samples at {assumed} interval of {interval}"
-            wrong = wrong.replace("fewer than 1 samples", "no sample at times")
+            holds = "fewer than two samples" if samples > 1 else "no sample at times"
+            wrong = f"a window of {lasts} holds {holds}, at {assumed} interval of {interval}"
         elif samples > 1 and self.context.interval_given and length < 4 * every:
             wrong = f"a window of {lasts} is empty after one failed scrape, at {assumed} interval of {interval}"
         else:
@@ -142,7 +139,7 @@ class Walk(Selectors):
         return Vector(series=series.series, at=series.at, conditional=any(each.conditional for each in arguments))
 
     def _absent(self, inner: Vector) -> Vector:
-        if inner.presence and inner.metric and inner.metric.name == "milvus_rootcoord_quota_states" and inner.one:
+        if inner.series == "milvus_rootcoord_quota_states" and inner.one:
             wrong = f"{inner.series} is absent while all is well: {inner.one}"
             self.complain("never-zero", inner.at, wrong, "alert when it is there: > 0")
         return Vector(conditional=True)
@@ -257,10 +254,9 @@ class Walk(Selectors):
             self._added_up(op, inner, labels)
         if op in ("sum", "avg", "min", "max", "quantile", "stddev", "stdvar"):
             self._mixed(inner, labels)
-        known = inner.known or (not without and bool(inner.series or not any(map(is_variable, named))))
         kept = replace(
             inner,
-            known=known and not any(map(is_variable, named)),
+            known=(inner.known or not without) and not any(map(is_variable, named)),
             labels=labels,
             closed=closed,
             sure=inner.sure & labels,
@@ -297,7 +293,7 @@ class Walk(Selectors):
             kept = ", ".join(sorted(vector.labels)) or "no label"
             wrong = f"`{shown}` {so}: an aggregation before it keeps {kept}"
             self.complain("lost-label", at, wrong, f"keep {label} in the aggregation, or leave it out here")
-        elif metric and label not in ever_labelled(metric.name):
+        elif metric:
             wrong = f"`{shown}` {so}: {vector.series} has no label `{label}` in Milvus {self.release.name}"
             right = self.instead_of_label(label, vector.labels if not vector.closed else metric.labels)
             self.complain("unknown-label", at, wrong, right, severity="warning" if "by" in keywords else "error")
