@@ -121,6 +121,7 @@ def test_documented_examples_are_wrong_and_right(linted: Linted, code: str, text
         "histogram_quantile(0.5, rate(milvus_querynode_sq_queue_latency_bucket[5m])) > 0.5",
         "time() - milvus_datacoord_channel_checkpoint_unix_seconds > 600",
         "rate(milvus_datacoord_channel_checkpoint_unix_seconds[5m]) < 0.5",
+        "sum(rate(milvus_wal_insert_rows_total[5m])) > 1000",
         (
             '100 * sum(rate(milvus_proxy_req_count{status="retry"}[5m])) '
             '/ sum(rate(milvus_proxy_req_count{status="total"}[5m])) > 5'
@@ -637,6 +638,8 @@ def test_queries_of_prometheus_are_not(linted: Linted, source: Any) -> None:
         'sum by ($by) (rate(milvus_proxy_req_count{status="total"}[5m]))',
         'milvus_num_node{$label="x"}',
         "milvus_num_node $op 5",
+        'sum(rate(milvus_proxy_req_count{$match, status="total"}[$rate]))',
+        "sum(rate(milvus_proxy_sq_latency_count{${selector}}[${rate}]))",
         "${query}",
     ],
 )
@@ -651,6 +654,11 @@ def test_what_is_wrong_beside_a_variable_is_found_in_its_place(linted: Linted) -
     number = next(index for index, line in enumerate(lines) if "milvus_nope" in line)
     places = [lines[number].index(name) + 1 for name in ("milvus_nope{", "milvus_nope2")]
     assert linted(text, "board.json") == [(number + 1, place, "unknown-metric") for place in places]
+
+
+def test_what_is_wrong_beside_a_variable_for_matchers_is_found(linted: Linted) -> None:
+    found = linted(dashboard(panel('rate(milvus_proxy_sq_latency_count{$match, status="x"}[$rate])')), "board.json")
+    assert codes(found) == ["unknown-label"]
 
 
 def test_a_label_that_is_not_there_is_a_warning_where_a_variable_may_match_everything(

@@ -25,6 +25,7 @@ _TOKEN = re.compile(
 )
 _SPECIAL = re.compile(r"[$`#]|\[\[")
 _STAND_IN = re.compile(r"__variable_(\w+?)__")
+_IN_BRACES = re.compile(r"\{[^{}]*$")
 _IN_A_LIST = re.compile(r"(?:\b(?:by|without|on|ignoring|group_left|group_right)\s*\([^()]*|\{[^{}]*)$")
 
 
@@ -76,8 +77,11 @@ def _prepared(text: str, lone: str) -> Prepared:
             token = f"[{_seconds()}{step}]"
         elif kind == "variable":
             variables = True
+            following = text[found.end() :].lstrip()[:1]
             if re.search(r"\boffset\s+-?$", written):
                 token = _seconds()
+            elif re.search(r"[{,]\s*$", written) and following in ("}", ",") and _IN_BRACES.search(written):
+                token = f'{_name(token)}="{_name(token)}"'
             elif (
                 re.match(r"[\w:{\[$]", text[found.end() :].lstrip(" ")[:1])
                 or written[-1:].isalnum()

@@ -178,7 +178,7 @@ class Walk(Selectors):
         if inner.counter and inner.closed:
             wrong = f"{name}() of a sum of the counter {inner.counter} jumps whenever one of them starts again from 0"
             self.complain("rate-of-sum", inner.at, wrong, f"rate first, then sum: sum({name}({inner.counter}[...]))")
-        elif metric and metric.type == "gauge" and not is_subquery and not metric.name.endswith("_unix_seconds"):
+        elif metric and metric.type == "gauge" and not is_subquery and not metric.name.endswith(_RISING):
             wrong = f"{name}() of {metric.name}, which is a gauge in Milvus {self.release.name}: it also falls"
             self.complain("rate-of-gauge", inner.at, wrong, _for_gauge(name))
         unit = inner.unit
@@ -558,6 +558,8 @@ class Walk(Selectors):
 _MISSING = ("unknown-metric", "unfed-metric", "unknown-label", "impossible-value", "unknown-bucket")
 _TOTAL = frozenset({("status", "total")})
 _RATES = ("rate", "irate", "increase")
+# Ends of the names of gauges that may be meant to rise only: points in time, and sums that the code keeps itself.
+_RISING = ("_unix_seconds", "_total")
 _OF_GAUGES = ("delta", "idelta", "deriv", "predict_linear", "double_exponential_smoothing")
 _SAME = (
     "abs", "ceil", "floor", "round", "clamp", "clamp_min", "clamp_max", "sort", "sort_desc", "sort_by_label",
