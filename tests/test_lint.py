@@ -937,6 +937,15 @@ def test_sarif(thresher: Thresher, tmp_path: Path) -> None:
 # Anything at all
 
 
+@pytest.mark.parametrize("operator", ["+", "==", "!=", "atan2", "unless", ">="])
+def test_expressions_of_any_length_end_in_a_finding(thresher: Thresher, tmp_path: Path, operator: str) -> None:
+    for count in (399, 3000):
+        (tmp_path / "a.json").write_text(alert(f" {operator} ".join(["milvus_nope", *["a"] * count])), "utf-8")
+        run = thresher("lint", tmp_path / "a.json", "--milvus", RELEASE)
+        assert run.exit_code == 1
+        assert ("400 operators" in run.stdout) is (count == 3000)
+
+
 def _nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     keys = st.sampled_from(
         ["groups", "rules", "expr", "panels", "targets", "kind", "spec", "data", "items", "apiVersion"]

@@ -201,7 +201,7 @@ def too_large(code: str) -> str:
     if (
         len(code) > MAX_LENGTH
         or deepest > MAX_DEPTH
-        or len(re.findall(r"[-+*/%^<>]|\b(?:and|or|unless)\b", code)) > MAX_OPERATORS
+        or len(re.findall(r"[-+*/%^<>]|[=!]=|\b(?:and|or|unless|atan2)\b", code)) > MAX_OPERATORS
     ):
         return f"over {MAX_LENGTH} characters, {MAX_DEPTH} levels of nesting or {MAX_OPERATORS} operators"
     return ""
