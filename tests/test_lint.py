@@ -153,6 +153,9 @@ def test_documented_examples_are_wrong_and_right(linted: Linted, code: str, text
         "rate(milvus_proxy_sq_latency_count[5m]) / rate(milvus_proxy_sq_latency_count[5m] offset 1d) > 2",
         "rate(milvus_proxy_sq_latency_count[5m]) / rate(milvus_proxy_sq_latency_count[1h]) > 2",
         'milvus_proxy_req_count{status="success"} > 0 and on (pod) up == 0',
+        # bounds that both servers spell alike
+        'rate(milvus_datacoord_task_execute_max_latency_bucket{le="1e+06"}[5m]) > 5',
+        'rate(milvus_querynode_sq_queue_latency_bucket{le="0.25"}[5m]) > 5',
         # written in other ways
         "histogram_quantile(0.9, sum(rate({__name__='milvus_proxy_sq_latency_bucket', pod=~`\\d+`}[5m])) by (le)) > 50",
         "max_over_time(sum(rate(milvus_proxy_sq_latency_count[1m]))[1h:1m]) > 1000  # per second",

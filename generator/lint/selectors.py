@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 
-from generator.buckets import pattern, spellings
+from generator.buckets import pattern, spellings_of_go
 from generator.catalog import Metric, ever_labelled
 from generator.lint.complaints import Reporter
 from generator.lint.names import meant
@@ -133,7 +133,7 @@ class Selectors(Reporter):
         if is_variable(value) or not bounds or (op in ("=~", "!~") and _compiled(value) is None):
             return
         positive = {"!=": "=", "!~": "=~"}.get(op, op)
-        every = [("+Inf",), *map(spellings, bounds)]
+        every = [("+Inf",), *map(spellings_of_go, bounds)]
         shown = f"le{op}{quoted_string(value)}"
         if not any(_accepts(positive, value, text) for texts in every for text in texts):
             if op not in ("=", "=~") or _accepts(op, value, ""):
