@@ -89,7 +89,7 @@ def _suite(profile: Path, files: Sequence[Path]) -> Suite:
         for file, content in zip(files, contents, strict=True)
         for path in promtool.rule_files(file, content)
     )
-    groups = [group for path in rules for group in promtool.read(path)["groups"]]
+    groups = [group for path in rules for group in promtool.groups(path)]
     manifest = json.loads((profile / conventions.MANIFEST).read_bytes())
     histogram = catalog.release(manifest["milvus"]).metric(manifest["thresholds"][0]["histogram"])
     return Suite(files[0], groups, contents, histogram.buckets if histogram else ())
