@@ -173,22 +173,21 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     rule_set = compile_rules(profile)
     if isinstance(rule_set, tuple):
         return rule_set
-    header = text.header(profile)
-    put_back = rule_set.names.put_back
+    header, filled = text.header(profile), rule_set.names.filled
     rules = rule_files(rule_set)
     if rules.findings:
         return rules.findings
+    head = header.encode()
     files = {
         **rules.files,
-        conventions.alertmanager_file(profile.name): put_back(header + alertmanager.config_yaml(rule_set)).encode(),
+        conventions.alertmanager_file(profile.name): head + filled([alertmanager.config_yaml(rule_set)]),
     }
     tested = [f"../rules/{path.name}" for path in rules.files]
     for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
-        written = text.tests_yaml(replace(suite, groups=rules.groups), tested)
-        files[path] = put_back(header + written).encode()
-    head = runbooks.header(profile)
+        files[path] = head + filled(text.tests_yaml(replace(suite, groups=rules.groups), tested))
+    head = runbooks.header(profile).encode()
     for alert, page in runbooks.pages(rule_set):
-        files[conventions.runbook_file(profile.name, alert)] = (head + put_back(page)).encode()
+        files[conventions.runbook_file(profile.name, alert)] = head + filled([page])
     shown = documents(rule_set)
     dashboards = dashboard_files(header, rule_set, profile.dashboards, shown.files)
     if dashboards.findings:

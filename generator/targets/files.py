@@ -30,20 +30,20 @@ class RuleFiles:
 
 def rule_files(rule_set: RuleSet) -> RuleFiles:
     """The rules of a profile in files as its target takes them."""
-    profile, put_back = rule_set.profile, rule_set.names.put_back
-    target, header = profile.target, text.header(profile)
-    found = lowered(rule_set, lambda rule: len(put_back(text.rule_yaml(rule)).encode()))
-    bodies = [text.group_yaml(group) for group in found.groups]
+    profile, filled = rule_set.profile, rule_set.names.filled
+    target, header = profile.target, text.header(profile).encode()
+    found = lowered(rule_set, lambda rule: len(filled([text.rule_yaml(rule)])))
+    groups = map(text.group_yaml, found.groups)
+    files = {}
     if target.platform.kind is None:
-        names = f"namespace: {quoted(profile.name)}\n" if target.platform.names_file else ""
-        content = put_back("\n".join([f"{header}{names}groups:", *bodies]) + "\n")
-        files = {conventions.rules_file(profile.name): content.encode()}
+        namespace = f"namespace: {quoted(profile.name)}\n" if target.platform.names_file else ""
+        files[conventions.rules_file(profile.name)] = header + filled([f"{namespace}groups:\n", *groups])
     else:
-        files = {}
-        for number, groups in enumerate(_filled([put_back(body) for body in bodies], target.platform.most_bytes), 1):
+        written = [filled([group]).decode() for group in groups]
+        for number, part in enumerate(_filled(written, target.platform.most_bytes), 1):
             name = conventions.resource_name(profile.name, *([str(number)] if number > 1 else []))
-            resource = kubernetes.rules(target, name, "\n".join(["groups:", *groups]))
-            files[conventions.rules_file(profile.name, number)] = (header + resource).encode()
+            resource = kubernetes.rules(target, name, "".join(["groups:\n", *part]))
+            files[conventions.rules_file(profile.name, number)] = header + resource.encode()
     notes = found.notes
     if len(files) > 1:
         size = target.platform.most_bytes // 1024

@@ -44,7 +44,7 @@ def group_yaml(group: TargetGroup) -> str:
         *[f"    {key}: {value}" for key, value in group.settings],
         "    rules:",
     ]
-    return "\n".join([*lines, *map(rule_yaml, group.rules)])
+    return "\n".join([*lines, *map(rule_yaml, group.rules)]) + "\n"
 
 
 @lru_cache(maxsize=4096)
@@ -72,17 +72,25 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
             yield f"          {name}: {text(value)}"
 
 
-def tests_yaml(suite: Suite, rules_files: Iterable[str]) -> str:
-    """A test file for promtool 2.42 and later, without its header; `rules_files` are their paths from there."""
+def tests_yaml(suite: Suite, rules_files: Iterable[str]) -> Iterator[str]:
+    """The pieces of a test file for promtool 2.42 and later, without its header.
+
+    `rules_files` are the paths of the rules from there.
+    """
+    yield "\n".join(["rule_files:", *(f"  - {path}" for path in rules_files)]) + "\n"
+    yield _order(suite.groups, suite.step)
+    yield from (_test(cases, suite.step) for cases in suite.tests)
+
+
+@lru_cache(maxsize=512)
+def _order(groups: tuple[str, ...], step: Duration) -> str:
     lines = [
-        "rule_files:",
-        *(f"  - {path}" for path in rules_files),
-        f"evaluation_interval: {suite.step}",
+        f"evaluation_interval: {step}",
         "group_eval_order:",
-        *(f"  - {group}" for group in suite.groups),
+        *(f"  - {group}" for group in groups),
         "tests:",
     ]
-    return "\n".join([*lines, *[_test(cases, suite.step) for cases in suite.tests]]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 @lru_cache(maxsize=512)
@@ -92,7 +100,7 @@ def _test(cases: tuple[Case, ...], step: Duration) -> str:
         written = [each for case in cases if (each := part(case, step))]
         if written:
             lines += [f"    {key}:", *written]
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def _interval(cases: tuple[Case, ...], step: Duration) -> Duration:
