@@ -29,8 +29,8 @@ _NAMED = 3
 @click.argument("profiles", nargs=-1, required=True, type=PATHS)
 @click.option("--out", type=PATHS, default=Path("out"), show_default=True, help="Directory to write to.")
 @click.option(
-    "--target", "platform", type=click.Choice(list(PLATFORMS)),
-    help="What evaluates the rules, instead of what profiles say; settings of `target` that it knows stay.",
+    "--target", "platform", type=click.Choice(list(PLATFORMS)), metavar="PLATFORM",
+    help=f"What evaluates the rules, instead of what profiles say: {', '.join(PLATFORMS)}.",
 )  # fmt: skip
 @click.option("--check", is_flag=True, help="Write nothing; print a diff and exit with 1 where the directory is stale.")
 @click.option("--prune", is_flag=True, help="Also remove the output of profiles that are not given.")

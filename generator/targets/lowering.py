@@ -133,7 +133,7 @@ def _late(parts: Sequence[TargetGroup]) -> Iterator[str]:
 def split(rules: Sequence[Rule], weight: Callable[[Rule], int], most: int) -> list[tuple[Rule, ...]]:
     """The rules in parts that weigh no more than `most`, each in the given order.
 
-    What reads each other stays together. Where that is too much for one part, what all of it is derived from is
+    What reads each other stays together. Where that is too much for one part, what most of it is derived from is
     taken out first, as if it came from elsewhere, and recorded no later than it is read.
     """
     reads = reading(rules)
@@ -161,9 +161,10 @@ def _pieces(
         if len(piece) == 1 or sum(map(weight, piece)) <= most:
             yield sorted(piece)
             continue
-        sources = frozenset(index for index in piece if not reads[index] & piece)
-        yield from ([index] for index in sorted(sources))
-        yield from _pieces(piece - sources, reads, weight, most)
+        sources = [index for index in sorted(piece) if not reads[index] & piece]
+        source = max(sources, key=lambda index: sum(index in reads[other] for other in piece))
+        yield [source]
+        yield from _pieces(piece - {source}, reads, weight, most)
 
 
 def _connected(rules: frozenset[int], reads: Sequence[frozenset[int]]) -> list[frozenset[int]]:
