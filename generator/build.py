@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
-from generator import alertmanager, catalog, conventions, fleet, promtests, runbooks, source, targets, templates
+from generator import alertmanager, catalog, conventions, fleet, promtests, runbooks, source, templates
 from generator.dashboards.documents import documents, fleet_overview
-from generator.findings import Finding
+from generator.findings import Finding, has_errors
 from generator.manifest import fleet_manifest, manifest
-from generator.profile import Loader, Profile
+from generator.profile import Loader, Profile, Target
 from generator.profile.resolve import resolve
 from generator.profile.schema import Schema, compose
 from generator.rules import Remark, RuleSet, compile_profile
+from generator.targets import kubernetes, text
+from generator.targets.files import dashboard_files, rule_files
 from generator.thresholds import place
 
 
@@ -22,13 +25,16 @@ from generator.thresholds import place
 class Built:
     """What one profile, or one rule set of a fleet, compiles to. Files are by their paths in the output directory.
 
-    `remarks` are on panels of its dashboards; those on rules are the rule set's.
+    `remarks` are on panels of its dashboards; those on rules are the rule set's. `groups` is how many groups of rules
+    its platform evaluates, `notes` say what that does otherwise.
     """
 
     profile: Profile
     rule_set: RuleSet
     files: Mapping[PurePosixPath, bytes]
     remarks: tuple[Remark, ...]
+    groups: int
+    notes: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -62,21 +68,24 @@ def schema() -> Schema:
     )
 
 
-def loader() -> Loader:
-    """A loader for one run: it remembers the names that are taken."""
-    return Loader(schema(), {alert.name: alert.settings for alert in templates.load().alerts.values()})
+def loader(platform: str = "") -> Loader:
+    """A loader for one run: it remembers the names that are taken. `platform` is the target of all profiles."""
+    return Loader(schema(), {alert.name: alert.settings for alert in templates.load().alerts.values()}, platform)
 
 
-def build(paths: Iterable[Path]) -> Iterator[Built | Overview | Finding]:
+def build(paths: Iterable[Path], platform: str = "") -> Iterator[Built | Overview | Finding]:
     """Compiles every profile file, in order; yields what there is to say about the inputs in between.
+
+    `platform` is the target of all profiles, instead of their own.
 
     Profiles are compiled one at a time and not kept, but for the rule sets of a fleet, which are few, so that memory
     does not grow with their number. After a
     finding that is an error, what was built before must not be used.
     Raises TemplateError when a rule template is wrong.
     """
-    load = loader()
+    load = loader(platform)
     taken: dict[str, str] = {}
+    groups: Counter[Target] = Counter()
     for path in paths:
         loaded = load.load(path)
         yield from loaded.findings
@@ -102,16 +111,44 @@ def build(paths: Iterable[Path]) -> Iterator[Built | Overview | Finding]:
             else:
                 yield from built.rule_set.findings
                 yield built
+                groups[profile.target] += built.groups
                 if loaded.fleet is not None:
                     rule_sets.append(built.rule_set)
         if loaded.fleet is not None and rule_sets:
-            yield _overview(loaded.fleet, rule_sets)
+            overview = _overview(loaded.fleet, rule_sets)
+            if isinstance(overview, tuple):
+                yield from overview
+            else:
+                yield overview
+    yield from _too_many_groups(groups)
 
 
-def _overview(fleet: str, rule_sets: Sequence[RuleSet]) -> Overview:
+def _too_many_groups(groups: Mapping[Target, int]) -> Iterator[Finding]:
+    """Warnings on tenants that would have more groups than they may, if all of these profiles are theirs."""
+    for target, count in groups.items():
+        if target.most_groups and count > target.most_groups:
+            wrong = f"{count} groups in all for {target.platform.name}, and a tenant may have {target.most_groups}"
+            right = "load them into several tenants, or raise `ruler.max-rule-groups-per-tenant` and write `max_groups`"
+            yield Finding("warning", "all profiles", 0, 0, "target", wrong, right)
+
+
+def _overview(fleet: str, rule_sets: Sequence[RuleSet]) -> Overview | tuple[Finding, ...]:
     found = fleet_overview(fleet, rule_sets)
-    manifest = fleet_manifest(fleet, rule_sets, found.files, found.remarks).encode()
-    return Overview(fleet, {**found.files, conventions.manifest_file(fleet): manifest}, found.remarks)
+    header = text.fleet_header(fleet)
+    dashboards = dashboard_files(header, rule_sets[0], rule_sets[0].profile.dashboards, found.files)
+    if has_errors(dashboards.findings):
+        return dashboards.findings
+    resources = dashboards.files if rule_sets[0].profile.dashboards.format.kind else ()
+    files = {**dashboards.files, **_kustomization(header, fleet, resources)}
+    manifest = fleet_manifest(fleet, rule_sets, files, found.remarks).encode()
+    return Overview(fleet, {**files, conventions.manifest_file(fleet): manifest}, found.remarks)
+
+
+def _kustomization(header: str, name: str, files: Iterable[PurePosixPath]) -> dict[PurePosixPath, bytes]:
+    """The file that ties the Kubernetes resources among these files of a profile together, if there are any."""
+    file = conventions.kustomization_file(name)
+    resources = [path.relative_to(name) for path in files]
+    return {file: kubernetes.kustomization(header, resources).encode()} if resources else {}
 
 
 def default_rules(milvus: str, settings: str = "") -> RuleSet:
@@ -136,19 +173,31 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     rule_set = compile_rules(profile)
     if isinstance(rule_set, tuple):
         return rule_set
-    rules_file = conventions.rules_file(profile.name)
-    filled = rule_set.names.filled
-    header = targets.header(profile).encode()
+    header, filled = text.header(profile), rule_set.names.filled
+    rules = rule_files(rule_set)
+    if rules.findings:
+        return rules.findings
+    head = header.encode()
     files = {
-        rules_file: header + filled(targets.rules_yaml(rule_set)),
-        conventions.alertmanager_file(profile.name): header + filled([alertmanager.config_yaml(rule_set)]),
+        **rules.files,
+        conventions.alertmanager_file(profile.name): head + filled([alertmanager.config_yaml(rule_set)]),
     }
+    tested = [f"../rules/{path.name}" for path in rules.files]
     for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
-        files[path] = header + filled(targets.tests_yaml(suite, f"../rules/{rules_file.name}"))
-    header = runbooks.header(profile).encode()
+        files[path] = head + filled(text.tests_yaml(replace(suite, groups=rules.groups), tested))
+    head = runbooks.header(profile).encode()
     for alert, page in runbooks.pages(rule_set):
-        files[conventions.runbook_file(profile.name, alert)] = header + filled([page])
-    dashboards = documents(rule_set)
+        files[conventions.runbook_file(profile.name, alert)] = head + filled([page])
+    shown = documents(rule_set)
+    dashboards = dashboard_files(header, rule_set, profile.dashboards, shown.files)
+    if dashboards.findings:
+        return dashboards.findings
     files |= dashboards.files
-    files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files, dashboards.remarks).encode()
-    return Built(profile, rule_set, files, dashboards.remarks)
+    resources = [
+        *(rules.files if profile.target.platform.kind else ()),
+        *(dashboards.files if profile.dashboards.format.kind else ()),
+    ]
+    files |= _kustomization(header, profile.name, resources)
+    notes = rules.notes + dashboards.notes
+    files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files, shown.remarks, notes).encode()
+    return Built(profile, rule_set, files, shown.remarks, len(rules.groups), notes)

@@ -98,9 +98,22 @@ def group_name(profile: str, topic: str) -> str:
     return f"{profile}.{topic}"
 
 
-def rules_file(profile: str) -> PurePosixPath:
-    """Where the rules of a profile lie in the output. Unique also without its directory, for flat rule folders."""
-    return PurePosixPath(profile, "rules", f"{profile}.rules.yaml")
+def part_name(group: str, number: int) -> str:
+    """The name of a part of a rule group that was too long for its platform; the first keeps the group's."""
+    return f"{group}.{number}" if number > 1 else group
+
+
+def layer_name(group: str, layer: int | None) -> str:
+    """The name of those records of a rule group that are evaluated in one layer; of its alerts if None."""
+    return f"{group}.alerts" if layer is None else f"{group}.records{layer}"
+
+
+def rules_file(profile: str, number: int = 1) -> PurePosixPath:
+    """Where the rules of a profile lie in the output. Unique also without its directory, for flat rule folders.
+
+    There are several such files, with numbers, where one is too small.
+    """
+    return PurePosixPath(profile, "rules", f"{profile}.{f'{number}.' if number > 1 else ''}rules.yaml")
 
 
 def tests_files(profile: str) -> tuple[PurePosixPath, PurePosixPath]:
@@ -122,6 +135,21 @@ def alertmanager_file(profile: str) -> PurePosixPath:
 def dashboard_file(profile: str, dashboard: str) -> PurePosixPath:
     """Where a dashboard of a profile lies in the output. Unique also without its directory, for flat folders."""
     return PurePosixPath(profile, "dashboards", f"{profile}.{dashboard}.json")
+
+
+def resource_file(path: PurePosixPath) -> PurePosixPath:
+    """Where a document lies in the output when it is inside a Kubernetes resource."""
+    return path.with_suffix(".yaml")
+
+
+def resource_name(*parts: str) -> str:
+    """What a Kubernetes resource is called. They share a namespace with those of other programs."""
+    return "-".join(["milvus", *parts])
+
+
+def kustomization_file(profile: str) -> PurePosixPath:
+    """Where the list of the Kubernetes resources of a profile lies in the output."""
+    return PurePosixPath(profile, "kustomization.yaml")
 
 
 def manifest_file(profile: str) -> PurePosixPath:

@@ -50,7 +50,7 @@ def coverage(tested: Mapping[Path, Collection[int]]) -> tuple[Item, ...]:
     contents = {file: promtool.read(file) for file in tested}
     manifest = required(next(iter(tested)))
     files = dict.fromkeys(path.resolve() for file in tested for path in promtool.rule_files(file, contents[file]))
-    rules = tuple(_Rule(rule) for path in files for group in promtool.read(path)["groups"] for rule in group["rules"])
+    rules = tuple(_Rule(rule) for path in files for group in promtool.groups(path) for rule in group["rules"])
     played = [
         _Played(test) for file, failed in tested.items() for test in tests(contents[file]) if test.number not in failed
     ]

@@ -11,10 +11,12 @@ from generator.thresholds import PlacedScope, listed
 from generator.units import plain
 
 
-def summary(profile: Profile, rule_set: RuleSet, of_panels: tuple[Remark, ...]) -> Iterator[str]:
+def summary(
+    profile: Profile, rule_set: RuleSet, of_panels: tuple[Remark, ...], notes: tuple[str, ...]
+) -> Iterator[str]:
     """The build report of one profile: a line, and below it whatever is not as plain as the profile says.
 
-    `of_panels` says what was left out of its dashboards.
+    `of_panels` says what was left out of its dashboards, `notes` what is different on the target.
     """
     alerts = sum(rule.is_alert for rule in rule_set.rules)
     records = len(rule_set.rules) - alerts
@@ -26,6 +28,7 @@ def summary(profile: Profile, rule_set: RuleSet, of_panels: tuple[Remark, ...]) 
     for placed in rule_set.scopes:
         yield f"  {placed.scope.in_words}: " + "; ".join(_measured(placed))
     yield from (f"  {text}" for text in _fates((*rule_set.remarks, *of_panels)))
+    yield from (f"  on {profile.target.platform.name}: {note}" for note in notes)
 
 
 def overview(fleet: str, of_panels: tuple[Remark, ...]) -> Iterator[str]:
@@ -91,9 +94,11 @@ def _measured(placed: PlacedScope) -> Iterator[str]:
         yield f"slow_query_span {placed.slow_queries.span} -> counted by Milvus"
 
 
-def explain(profile: Profile, rule_set: RuleSet, of_panels: tuple[Remark, ...]) -> Iterator[str]:
-    """The whole profile in words; `of_panels` says what was left out of its dashboards."""
-    yield from summary(profile, rule_set, of_panels)
+def explain(
+    profile: Profile, rule_set: RuleSet, of_panels: tuple[Remark, ...], notes: tuple[str, ...]
+) -> Iterator[str]:
+    """The whole profile in words; `of_panels` and `notes` as in `summary`."""
+    yield from summary(profile, rule_set, of_panels, notes)
     yield f"  deployments are named by {', '.join(profile.identity)}"
     yield f"  rates and shares are measured over {profile.window}"
     for rule in rule_set.rules:

@@ -22,9 +22,16 @@ from generator.thresholds import PlacedScope
 
 
 def manifest(
-    profile: Profile, rule_set: RuleSet, files: Mapping[PurePosixPath, bytes], of_panels: tuple[Remark, ...]
+    profile: Profile,
+    rule_set: RuleSet,
+    files: Mapping[PurePosixPath, bytes],
+    of_panels: tuple[Remark, ...],
+    notes: tuple[str, ...],
 ) -> str:
-    """The manifest of one profile; `files` are by their paths in the output, `of_panels` what dashboards leave out."""
+    """The manifest of one profile; `files` are by their paths in the output, `of_panels` what dashboards leave out.
+
+    `notes` say what is different on the platform that evaluates the rules.
+    """
     remarks = rule_set.remarks
     alerts = sum(rule.is_alert for rule in rule_set.rules)
     content = {
@@ -33,6 +40,8 @@ def manifest(
         "sha256": profile.digest,
         "milvus": rule_set.release.name,
         **({"milvus_unsure": rule_set.release.unsure} if rule_set.release.unsure else {}),
+        "target": profile.target.platform.name,
+        **({"notes": list(notes)} if notes else {}),
         "selector": {label: list(values) for label, values in profile.selector},
         "identity": list(profile.identity),
         **({"deployments": [_deployment(each) for each in profile.deployments]} if profile.deployments else {}),

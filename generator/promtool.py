@@ -1,12 +1,20 @@
-"""Running promtool, and catching what it is green for without having tested anything."""
+"""Running promtool, and catching what it is green for without having tested anything.
+
+Promtool reads the files of Prometheus only. What other platforms put around the same groups is taken off first, and
+what remains of the shipped files is tested; where a platform has a tester of its own, that one runs the tests.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import re
 import shutil
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +22,9 @@ from typing import Any
 
 import yaml
 
+from generator import conventions, vmalert
 from generator.findings import EnvironmentProblem, Finding, InputError
+from generator.platforms import METRICSQL, PLATFORMS, PROMETHEUS, Platform
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -102,21 +112,92 @@ def _test_files_below(top: Path) -> Iterator[Path]:
 
 
 def run(promtool: str, files: Iterable[Path], jobs: int | None = None) -> Iterator[Outcome]:
-    """Tests each file, several at a time; outcomes come in the order of the files."""
+    """Tests each file, several at a time; outcomes come in the order of the files.
+
+    Raises EnvironmentProblem when the tester of another platform is needed, and missing.
+    """
+    files = list(files)
+    tools = {"promtool": promtool}
+    if any(platform(file).tool == "vmalert-tool" for file in files):
+        tools["vmalert-tool"] = vmalert.find()
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        yield from pool.map(lambda file: _outcome(promtool, file), files)
+        yield from pool.map(lambda file: _outcome(tools, file), files)
 
 
-def _outcome(promtool: str, file: Path) -> Outcome:
+def _outcome(tools: Mapping[str, str], file: Path) -> Outcome:
     start = time.monotonic()
     tests, problems = _unproven(file)
+    tested = False
     if not problems:
-        rules = [str(path) for path in rule_files(file, read(file))]
-        problems += _refused(promtool, "check", "rules", "--lint-fatal", *rules)
-    tested = not problems
-    if tested:
-        problems += _refused(promtool, "test", "rules", str(file))
+        with _as_prometheus_has_them(file) as (tests_file, rules):
+            problems += _refused(tools["promtool"], "check", "rules", "--lint-fatal", *map(str, rules))
+            tested = not problems
+            if tested and platform(file).tool == "promtool":
+                problems += _refused(tools["promtool"], "test", "rules", str(tests_file))
+        if tested and platform(file).tool == "vmalert-tool":
+            content = read(file)
+            shipped = [group for path in rule_files(file, content) for group in _shipped(read(path))]
+            problems += vmalert.refused(tools["vmalert-tool"], content, shipped)
     return Outcome(file, tests, time.monotonic() - start, tuple(problems), tested)
+
+
+def platform(file: Path) -> Platform:
+    """The platform that the rules of a test file are for, as the manifest beside it says; Prometheus where none is."""
+    try:
+        target = json.loads((file.parent.parent / conventions.MANIFEST).read_bytes())["target"]
+        return PLATFORMS[target]
+    except (OSError, ValueError, KeyError, TypeError):
+        return PROMETHEUS
+
+
+@contextlib.contextmanager
+def _as_prometheus_has_them(file: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """The test file and its rule files; copies where the rule files are those of another platform."""
+    rules = {path: read(path) for path in rule_files(file, read(file))}
+    plain = {path: {"groups": _plain(content)} for path, content in rules.items()}
+    if plain == rules:
+        yield file, list(rules)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder, "tests", file.name)
+        copy.parent.mkdir()
+        copy.write_bytes(file.read_bytes())
+        copies = [copy.parent / os.path.relpath(path, file.parent) for path in plain]
+        for to, content in zip(copies, plain.values(), strict=True):
+            to.parent.mkdir(parents=True, exist_ok=True)
+            to.write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+        yield copy, copies
+
+
+# What Prometheus knows of a group in every version.
+_OF_GROUPS = ("name", "interval", "limit", "rules")
+_OWN_FUNCTIONS = {own: function for function, own in METRICSQL.items()}
+_CALLS = re.compile(rf"\b({'|'.join(_OWN_FUNCTIONS)})\(")
+
+
+def groups(file: Path) -> list[dict[str, Any]]:
+    """The groups of a shipped rule file as Prometheus has them: without what only another platform knows.
+
+    Raises OSError, yaml.YAMLError, ValueError, KeyError and TypeError for what is no rule file.
+    """
+    return _plain(read(file))
+
+
+def _plain(content: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {**{key: group[key] for key in group if key in _OF_GROUPS}, "rules": list(map(_in_promql, group["rules"]))}
+        for group in _shipped(content)
+    ]
+
+
+def _shipped(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The groups of a rule file, or of the resource in it, as they are."""
+    found: list[dict[str, Any]] = content.get("spec", content)["groups"]
+    return found
+
+
+def _in_promql(rule: dict[str, Any]) -> dict[str, Any]:
+    return {**rule, "expr": _CALLS.sub(lambda found: f"{_OWN_FUNCTIONS[found[1]]}(", rule["expr"])}
 
 
 def _refused(promtool: str, *command: str) -> list[str]:
@@ -139,9 +220,7 @@ def _passed_over(file: Path) -> tuple[int, list[str]]:
     tests = list(data.get("tests") or ())
     patterns = list(data.get("rule_files") or ())
     paths = list(rule_files(file, data))
-    alerts = {
-        rule["alert"] for path in paths for group in read(path)["groups"] for rule in group["rules"] if "alert" in rule
-    }
+    alerts = {rule["alert"] for path in paths for group in groups(path) for rule in group["rules"] if "alert" in rule}
     problems = [] if tests else ["there is no test in it"]
     if len(paths) < len(patterns) or not paths:
         problems.append(f"rule_files names files that do not exist: {', '.join(map(str, patterns))}")

@@ -91,7 +91,7 @@ def _suite(profile: Path, files: Sequence[Path]) -> Suite:
         for file, content in zip(files, contents, strict=True)
         for path in promtool.rule_files(file, content)
     )
-    groups = [group for path in rules for group in promtool.read(path)["groups"]]
+    groups = [group for path in rules for group in promtool.groups(path)]
     manifest = json.loads((profile / conventions.MANIFEST).read_bytes())
     histogram = catalog.release(manifest["milvus"]).metric(manifest["thresholds"][0]["histogram"])
     contents.sort(key=lambda content: Duration.parse(content["evaluation_interval"]).milliseconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import stat
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from generator import templates
 from generator.profile.schema import threshold_kind
-from tests.conftest import Thresher
+from tests.conftest import ROOT, Thresher
 
 RULES = """\
 groups:
@@ -257,3 +258,71 @@ def test_whatever_a_profile_asks_for_is_proven(
     assert built.exit_code == 0, built.output
     run = thresher("test", tmp_path / "out")
     assert run.exit_code == 0, run.stdout
+
+
+RESOURCE = "apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nmetadata: {name: a}\nspec:\n  "
+WRAPPED = {
+    "mimir": "namespace: a\n" + RULES.replace("- name: a", "- name: a\n    source_tenants: [a, b]"),
+    "thanos": RULES.replace("- name: a", "- name: a\n    partial_response_strategy: abort"),
+    "newer prometheus": RULES.replace("- name: a", "- name: a\n    query_offset: 1m"),
+    "prometheus-operator": RESOURCE + RULES.replace("\n", "\n  ").rstrip(),
+}
+
+
+@pytest.mark.usefixtures("promtool")
+@pytest.mark.parametrize("platform", WRAPPED)
+def test_the_files_of_other_platforms_are_proven_as_they_are_shipped(
+    platform: str, tree: Callable[..., None], thresher: Thresher
+) -> None:
+    tree(WRAPPED[platform])
+    assert thresher("test").stdout.endswith("1 tests in 1 files: all passed\n")
+    tree(WRAPPED[platform].replace("up == 0", "up == 1"))
+    run = thresher("test")
+    assert run.exit_code == 1
+    assert "FAILED out/p/tests/a.yaml" in run.stdout
+
+
+@pytest.fixture
+def for_vmalert(tree: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """The small tree with a rule for VictoriaMetrics; vmalert-tool is where `make e2e-parts` puts it."""
+    if "VMALERT_TOOL" not in os.environ and not shutil.which("vmalert-tool"):
+        monkeypatch.setenv("VMALERT_TOOL", str(ROOT / ".tools/matrix/victoria-metrics/vmalert-tool"))
+
+    def make(expr: str = "up == 0") -> None:
+        tree(RULES.replace("- name: a", "- name: a\n    interval: 1m\n    eval_offset: 5s").replace("up == 0", expr))
+        Path("out/p/MANIFEST.json").write_text('{"target": "victoriametrics"}', "utf-8")
+
+    return make
+
+
+@pytest.mark.usefixtures("promtool")
+def test_vmalert_tool_proves_rules_for_victoriametrics(for_vmalert: Callable[..., None], thresher: Thresher) -> None:
+    for_vmalert()
+    if not shutil.which(os.environ.get("VMALERT_TOOL", "vmalert-tool")):
+        pytest.skip("there is no vmalert-tool; `make e2e-parts` gets one on Debian")
+    assert thresher("test").stdout.endswith("1 tests in 1 files: all passed\n")
+    for_vmalert("changes_prometheus(up[2m]) == 0 and up == 0")
+    assert thresher("test").exit_code == 0
+    for_vmalert("up == 1")
+    run = thresher("test")
+    assert run.exit_code == 1
+    assert "Up" in run.stdout
+
+
+@pytest.mark.usefixtures("promtool")
+def test_a_missing_vmalert_tool_is_named(
+    for_vmalert: Callable[..., None], thresher: Thresher, monkeypatch: pytest.MonkeyPatch, promtool: str
+) -> None:
+    for_vmalert()
+    monkeypatch.setenv("PROMTOOL", promtool)
+    monkeypatch.setenv("VMALERT_TOOL", "/nowhere/vmalert-tool")
+    run = thresher("test")
+    assert (run.exit_code, run.stderr) == (
+        3,
+        "VMALERT_TOOL is /nowhere/vmalert-tool, which is no program that can be run\n",
+    )
+    monkeypatch.delenv("VMALERT_TOOL")
+    monkeypatch.setenv("PATH", "")
+    run = thresher("test")
+    assert run.exit_code == 3
+    assert run.stderr.startswith("vmalert-tool was not found. It proves rules for VictoriaMetrics")

@@ -12,6 +12,7 @@ import click
 
 from generator.cli.common import FINDINGS, PATHS, bases, exit_codes, formats, progress
 from generator.findings import Finding, Format, InputError, in_order, render
+from generator.platforms import PLATFORMS
 
 if TYPE_CHECKING:
     from generator.build import Built, Overview
@@ -27,12 +28,18 @@ _NAMED = 3
 @click.command()
 @click.argument("profiles", nargs=-1, required=True, type=PATHS)
 @click.option("--out", type=PATHS, default=Path("out"), show_default=True, help="Directory to write to.")
+@click.option(
+    "--target", "platform", type=click.Choice(list(PLATFORMS)), metavar="PLATFORM",
+    help=f"What evaluates the rules, instead of what profiles say: {', '.join(PLATFORMS)}.",
+)  # fmt: skip
 @click.option("--check", is_flag=True, help="Write nothing; print a diff and exit with 1 where the directory is stale.")
 @click.option("--prune", is_flag=True, help="Also remove the output of profiles that are not given.")
 @click.option("--quiet", is_flag=True, help="Print findings only.")
 @formats
 @exit_codes(profiles=[], changes={}, diffs={}, strangers=[])
-def build(profiles: tuple[Path, ...], out: Path, check: bool, prune: bool, quiet: bool, form: Format) -> int:
+def build(
+    profiles: tuple[Path, ...], out: Path, platform: str | None, check: bool, prune: bool, quiet: bool, form: Format
+) -> int:
     """Compile profiles (files, or directories of them) into rules, their tests, and dashboards.
 
     Everything is written at once or, when any profile has a mistake, nothing at all.
@@ -50,17 +57,17 @@ def build(profiles: tuple[Path, ...], out: Path, check: bool, prune: bool, quiet
     report = _Report(form, quiet=quiet, detailed=len(paths) <= _DETAILED)
     if check:
         tree = output.Tree(out)
-        _fill(tree, paths, report, prune=prune)
+        _fill(tree, paths, platform or "", report, prune=prune)
         verdict = "is up to date" if not tree.changes else f"is stale: {output.described(tree.changes.values())}"
     else:
         with output.building(out) as tree:
-            _fill(tree, paths, report, prune=prune)
+            _fill(tree, paths, platform or "", report, prune=prune)
         verdict = output.described(tree.changes.values()) or "nothing to change"
     report.end(out, verdict, tree, () if prune else tree.strangers())
     return FINDINGS if check and tree.changes else 0
 
 
-def _fill(tree: Tree, paths: list[Path], report: _Report, *, prune: bool) -> None:
+def _fill(tree: Tree, paths: list[Path], platform: str, report: _Report, *, prune: bool) -> None:
     """Puts everything that the profiles compile to into the tree.
 
     Raises InputError when any has a mistake, or when there is nothing to put.
@@ -68,7 +75,7 @@ def _fill(tree: Tree, paths: list[Path], report: _Report, *, prune: bool) -> Non
     from generator.build import build as build_all
 
     failed, empty = False, True
-    for each in progress(build_all(paths), len(paths)):
+    for each in progress(build_all(paths, platform), len(paths)):
         if isinstance(each, Finding):
             report.findings.append(each)
             failed = failed or each.severity == "error"
@@ -107,7 +114,7 @@ class _Report:
         elif isinstance(built, Overview):
             self.lines += overview(built.name, built.remarks)
         else:
-            lines = list(summary(built.profile, built.rule_set, built.remarks))
+            lines = list(summary(built.profile, built.rule_set, built.remarks, built.notes))
             self.lines += lines if self.detailed else lines[:1]
 
     def end(self, out: Path, verdict: str, tree: Tree, strangers: Sequence[str]) -> None:

@@ -35,7 +35,7 @@ def explain(profile: Path, alert: str | None) -> int:
         click.echo(render(in_order(findings), "text"), err=True)
     for built in (each for each in results if isinstance(each, Built)):
         if alert is None:
-            click.echo("\n".join(words.explain(built.profile, built.rule_set, built.remarks)))
+            click.echo("\n".join(words.explain(built.profile, built.rule_set, built.remarks, built.notes)))
             continue
         _known_alert(profile, alert)
         for rule in built.rule_set.rules:

@@ -1,6 +1,27 @@
 """YAML text -> Profile, with every mistake of every file found and placed."""
 
 from generator.profile.load import Loader
-from generator.profile.model import OPERATIONS, TIERS, AlertSettings, Profile, Scope, Selector, Thresholds
+from generator.profile.model import (
+    OPERATIONS,
+    TIERS,
+    AlertSettings,
+    Dashboards,
+    Profile,
+    Scope,
+    Selector,
+    Target,
+    Thresholds,
+)
 
-__all__ = ["OPERATIONS", "TIERS", "AlertSettings", "Loader", "Profile", "Scope", "Selector", "Thresholds"]
+__all__ = [
+    "OPERATIONS",
+    "TIERS",
+    "AlertSettings",
+    "Dashboards",
+    "Loader",
+    "Profile",
+    "Scope",
+    "Selector",
+    "Target",
+    "Thresholds",
+]

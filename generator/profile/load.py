@@ -10,7 +10,7 @@ from pathlib import Path
 from generator import source
 from generator.findings import Finding, InputError, has_errors
 from generator.profile.model import Profile
-from generator.profile.resolve import Defaults, digest, merged, resolve
+from generator.profile.resolve import Defaults, aimed, digest, merged, resolve
 from generator.profile.schema import Schema, Validator
 from generator.source import Document, Keys
 
@@ -41,10 +41,14 @@ class Loaded:
 
 @dataclass
 class Loader:
-    """Loads profile files one after the other; remembers bases, and names that are taken."""
+    """Loads profile files one after the other; remembers bases, and names that are taken.
+
+    `platform` is the target of all profiles, whatever they say themselves; empty where it is theirs to say.
+    """
 
     schema: Schema
     alerts: Mapping[str, Mapping[str, object]]
+    platform: str = ""
     _bases: dict[Path, tuple[Document | None, int]] = field(default_factory=dict)
     _names: dict[str, source.Position] = field(default_factory=dict)
 
@@ -63,6 +67,9 @@ class Loader:
         findings += more
         if inherited is None:
             return Loaded(file, (), tuple(findings))
+        if self.platform:
+            inherited, more = aimed(inherited, self.platform)
+            findings += more
         if "deployments" in inherited.data and is_base:
             findings.append(inherited.finding(("deployments",), "not in a base", "remove `base`, or the deployments"))
             return Loaded(file, (), tuple(findings))

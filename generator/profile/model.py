@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from generator import platforms
+from generator.platforms import DashboardFormat, Platform
 from generator.source import Document, Keys
 from generator.units import Duration, Factor, Rate, Share
 
@@ -62,6 +64,35 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What evaluates the rules, and what it has to be told; what its platform has no use for is empty.
+
+    `server` is the version that the Prometheus servers have at least. `most_rules` may be in a group, `most_groups` in
+    a profile; 0 is no limit.
+    """
+
+    platform: Platform = platforms.PROMETHEUS
+    labels: Texts = ()
+    namespace: str = ""
+    server: tuple[int, ...] = ()
+    query_offset: Duration | None = None
+    partial_response: str = ""
+    source_tenants: tuple[str, ...] = ()
+    most_rules: int = 0
+    most_groups: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboards:
+    """How the dashboards are written. `labels` are those of a ConfigMap, or those that select a Grafana."""
+
+    format: DashboardFormat = platforms.JSON
+    labels: Texts = ()
+    namespace: str = ""
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One checked profile, or one rule set of a fleet file.
 
@@ -85,6 +116,8 @@ class Profile:
     alerts: Mapping[str, AlertSettings]
     runbook_base_url: str
     dashboard_url: str
+    target: Target
+    dashboards: Dashboards
     digest: str
     overrides: str = ""
     deployments: tuple[tuple[str, Selector], ...] = ()

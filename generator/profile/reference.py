@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from generator.platforms import DASHBOARD_FORMATS, PLATFORMS, DashboardFormat, Platform
 from generator.profile.schema import Schema
 
 _HEAD = """\
@@ -32,6 +33,23 @@ def reference(schema: Schema) -> Iterator[str]:
     yield ""
     yield from _table(schema, schema["$defs"]["thresholds"]["properties"])
     yield ""
+    rows: Mapping[str, Platform] | Mapping[str, DashboardFormat]
+    for setting, named, rows, says in (
+        ("target", "platform", PLATFORMS, "What evaluates the rules"),
+        ("dashboards", "format", DASHBOARD_FORMATS, "How the dashboards are written"),
+    ):
+        yield f"## {says}"
+        yield ""
+        yield f"`{setting}` is one of the names below, or a map of `{named}` and settings: [targets.md](targets.md)."
+        yield ""
+        yield f"| {named} | its settings (in bold: required) |"
+        yield "| --- | --- |"
+        for name, row in rows.items():
+            own = [f"**`{option}`**" if option in row.required else f"`{option}`" for option in row.options]
+            yield f"| `{name}` | {', '.join(own) or 'none'} |"
+        yield ""
+        yield from _table(schema, schema["properties"][setting]["properties"])
+        yield ""
     yield "## Alerts"
     yield ""
     yield "`alerts.<name>` takes these settings; `labels`, `annotations` and `enabled` work for every alert."

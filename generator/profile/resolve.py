@@ -9,21 +9,23 @@ import re
 import unicodedata
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, TypeVar
 
-from generator import catalog, conventions
+from generator import catalog, conventions, platforms
 from generator.findings import Finding, quoted
 from generator.profile.model import (
     OPERATIONS,
     TIERS,
     AlertSettings,
+    Dashboards,
     Profile,
     Scope,
     Selector,
+    Target,
     Texts,
     Threshold,
     Thresholds,
@@ -143,6 +145,7 @@ class _Resolver:
             alert: self.alert(alert, settings, extra, identity, evaluation, window)
             for alert, settings in self.defaults.alerts.items()
         }
+        target, dashboards = self.target(is_base=is_base), self.dashboards(is_base=is_base)
         if is_base or release is None or not scopes:
             return None
         return Profile(
@@ -160,6 +163,8 @@ class _Resolver:
             alerts=alerts,
             runbook_base_url=data.get("runbook_base_url", "").rstrip("/"),
             dashboard_url=data.get("dashboard_url", ""),
+            target=target,
+            dashboards=dashboards,
             digest=digest(self.document.data),
             document=self.document,
         )
@@ -350,6 +355,62 @@ class _Resolver:
             annotations=tuple({**dict(extra[1]), **dict(annotations)}.items()),
         )
 
+    def target(self, *, is_base: bool) -> Target:
+        given = self.options("target", "platform", platforms.PLATFORMS, is_base=is_base)
+        platform = platforms.PLATFORMS[given["platform"]]
+        server = tuple(map(int, given.get("server", "2.42").split(".")))
+        for option, oldest in platforms.OLDEST_SERVER.items():
+            if server[:2] < oldest and (option == "keep_firing_for" or option in given):
+                keys: Keys = ("target", "server") if option == "keep_firing_for" else ("target", option)
+                needed = ".".join(map(str, oldest))
+                wrong = f"{'the rules need' if option == 'keep_firing_for' else 'needs'} Prometheus {needed} or newer"
+                self.refuse(keys, wrong, f'write `server: "{needed}"` if all servers are that new')
+        return Target(
+            platform=platform,
+            labels=tuple(sorted(given.get("labels", {}).items())),
+            namespace=given.get("namespace", ""),
+            server=server,
+            query_offset=self.duration(("target", "query_offset")) if "query_offset" in given else None,
+            partial_response=given.get("partial_response", platform.partial_response),
+            source_tenants=tuple(given.get("source_tenants", ())),
+            most_rules=given.get("max_rules_per_group", platform.most_rules),
+            most_groups=given.get("max_groups", platform.most_groups),
+        )
+
+    def dashboards(self, *, is_base: bool) -> Dashboards:
+        given = self.options("dashboards", "format", platforms.DASHBOARD_FORMATS, is_base=is_base)
+        form = platforms.DASHBOARD_FORMATS[given["format"]]
+        if "folder" in given:
+            self.check_text(("dashboards", "folder"), given["folder"])
+        labels = {**dict(form.labels), **given.get("labels", {})} if form.kind else {}
+        return Dashboards(form, tuple(sorted(labels.items())), given.get("namespace", ""), given.get("folder", ""))
+
+    def options(
+        self,
+        setting: str,
+        name: str,
+        known: Mapping[str, platforms.Platform] | Mapping[str, platforms.DashboardFormat],
+        *,
+        is_base: bool,
+    ) -> dict[str, Any]:
+        """A setting that is a name, or a map of a name and what goes with it, as a map; checked against the table."""
+        given = self.data[setting]
+        given = {name: given} if isinstance(given, str) else given
+        row = known.get(given.get(name, ""))
+        if row is None:
+            if (setting, name) not in self.document.values and not is_base:
+                self.refuse((setting, name), "missing", f"write one of {', '.join(known)}")
+            return {name: self.defaults.settings[setting]}
+        for option in given:
+            if option != name and option not in row.options:
+                right = f"it has {', '.join(row.options)}" if row.options else "remove it"
+                self.refuse((setting, option), f"{row.name} has no such setting", right, of_key=True)
+        for option in row.required:
+            if option not in given and not is_base:
+                wrong = f"{row.name} needs `{option}`"
+                self.refuse((setting,), wrong, _REQUIRED[row.name])
+        return {key: value for key, value in given.items() if key == name or key in row.options}
+
     def texts(self, keys: Keys, *, labels: bool, identity: tuple[str, ...] = ()) -> Texts:
         """Extra labels or annotations, checked: they must not take the place of the compiler's own."""
         given: Any = self.data
@@ -467,6 +528,33 @@ def enough_requests(quantile: Decimal, window: Duration) -> Rate:
     """
     per_minute = 1 / (1 - quantile) / (window.seconds / 60)
     return Rate(Decimal(math.ceil(per_minute)) if per_minute > 1 else round(per_minute, 6), "m")
+
+
+# What to write where the labels are missing by which an operator finds a resource.
+_REQUIRED = {
+    "prometheus-operator": (
+        "write those that `spec.ruleSelector` of the Prometheus asks for (without a selector it loads none), such as "
+        "{platform: prometheus-operator, labels: {release: kube-prometheus-stack}}"
+    ),
+    "grafana-operator": (
+        "write those that the Grafana resource carries, such as "
+        "{format: grafana-operator, labels: {dashboards: grafana}}"
+    ),
+}
+
+
+def aimed(document: Document, platform: str) -> tuple[Document, list[Finding]]:
+    """The document with this platform as its target, and a note for each setting that the platform has no use for."""
+    given = document.data.get("target")
+    kept: dict[str, Any] = {"platform": platform}
+    findings = []
+    for option, value in given.items() if isinstance(given, dict) else ():
+        if option in platforms.PLATFORMS[platform].options:
+            kept[option] = value
+        elif option != "platform":
+            note = document.finding(("target", option), f"not used: {platform} has no such setting", of_key=True)
+            findings.append(replace(note, severity="note"))
+    return replace(document, data={**document.data, "target": kept}), findings
 
 
 def digest(data: Mapping[str, Any]) -> str:

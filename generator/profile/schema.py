@@ -16,7 +16,7 @@ from generator.source import Document, Keys
 
 Schema = dict[str, Any]
 
-_NOT_IN_DEPLOYMENTS = {"version", "name", "extends", "base", "deployments"}
+_NOT_IN_DEPLOYMENTS = {"version", "name", "extends", "base", "deployments", "target", "dashboards"}
 _UNITS = {
     "ms": ("ms", "msec", "msecs", "milli", "millis", "millisecond", "milliseconds"),
     "s": ("s", "sec", "secs", "second", "seconds"),

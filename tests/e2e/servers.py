@@ -270,6 +270,58 @@ def prometheus(config: str, folder: Path) -> Iterator[Prometheus]:
         yield Prometheus(f"http://{address}")
 
 
+@dataclass(frozen=True)
+class VictoriaMetrics:
+    """A running VictoriaMetrics by its address, and the vmalert that evaluates rules on it."""
+
+    url: str
+    vmalert_url: str
+    vmalert: Process
+
+    def write(self, samples: str) -> None:
+        """Stores samples, given as text with times in milliseconds."""
+        with _open(f"{self.url}/api/v1/import/prometheus", samples.encode(), timeout=60):
+            pass
+
+    def groups(self) -> list[dict[str, Any]]:
+        """The groups of rules, and what became of each rule."""
+        with _open(f"{self.vmalert_url}/api/v1/rules", timeout=60) as answer:
+            found: list[dict[str, Any]] = json.load(answer)["data"]["groups"]
+            return found
+
+    def firing(self) -> set[str]:
+        """The names of the alerts that fire now."""
+        with _open(f"{self.vmalert_url}/api/v1/alerts", timeout=60) as answer:
+            alerts = json.load(answer)["data"]["alerts"]
+        return {alert["name"] for alert in alerts if alert["state"] == "firing"}
+
+
+@contextmanager
+def victoriametrics(program: Path, vmalert: Path, rules: Path, folder: Path) -> Iterator[VictoriaMetrics]:
+    """A VictoriaMetrics that answers for what it has just stored, and a vmalert with these rules, on free ports."""
+    address, alert_address = _free_address(), _free_address()
+    url = f"http://{address}"
+    command: list[str | Path] = [
+        program,
+        f"-storageDataPath={folder / 'victoria-metrics-data'}",
+        f"-httpListenAddr={address}",
+        "-search.latencyOffset=1s",
+    ]
+    evaluate: list[str | Path] = [
+        vmalert,
+        f"-rule={rules}",
+        f"-datasource.url={url}",
+        f"-remoteWrite.url={url}",
+        "-notifier.blackhole",
+        f"-httpListenAddr={alert_address}",
+    ]
+    with running("victoria-metrics", command, folder) as process:
+        await_that("VictoriaMetrics was ready", lambda: _healthy(f"{url}/health"), process)
+        with running("vmalert", evaluate, folder) as alerting:
+            await_that("vmalert was ready", lambda: _healthy(f"http://{alert_address}/health"), alerting)
+            yield VictoriaMetrics(url, f"http://{alert_address}", alerting)
+
+
 def _healthy(url: str) -> bool:
     try:
         with _open(url, timeout=5) as answer:
