@@ -34,8 +34,7 @@ def exit_codes(**report: Any) -> Callable[[Callable[..., int | None]], Callable[
         def run(*args: Any, **options: Any) -> None:
             from generator.templates import TemplateError
 
-            given = options.get("form")
-            form: Format = given if given in get_args(Format) else "text"
+            form: Format = options["form"] if options.get("form") in get_args(Format) else "text"
             try:
                 sys.exit(function(*args, **options) or 0)
             except InputError as error:
