@@ -51,7 +51,7 @@ def test_every_thresher_command_in_the_readme_runs(tmp_path: Path, promtool: str
         "PROMTOOL": promtool,
     }
     for command in COMMANDS:
-        if command.startswith("thresher ") and not command.startswith("thresher test"):
+        if command.startswith("thresher ") and not command.startswith(("thresher test", "thresher check")):
             done = subprocess.run(
                 command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
             )

@@ -136,22 +136,21 @@ def _refuse(error: OSError) -> None:
 
 def _in_git(place: str, beside: str) -> Iterator[tuple[str, bytes]]:
     """The files of a revision: of `REVISION:PATH`, or of a revision at the path that it is compared with."""
-    here = Path(beside).resolve() if beside else Path.cwd()
-    folder = here if here.is_dir() else here.parent
-    nothing = _mistake(
-        place,
-        "is no file or directory, and no revision that git knows here",
-        "give two directories, files, or revisions (also `main:monitoring`)",
-    )
-    top = _git(folder, "rev-parse", "--show-toplevel")
-    if top is None:
-        raise InputError([nothing])
-    root = Path(os.fsdecode(top.rstrip(b"\n")))
     revision, colon, path = place.partition(":")
-    if _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}") is None:
-        raise InputError([nothing])
+    compared = Path(beside).resolve() if beside else Path.cwd()
+    folder = compared if compared.is_dir() else compared.parent
+    for where in (Path.cwd(), folder) if colon else (folder,):
+        top = _git(where, "rev-parse", "--show-toplevel")
+        known = _git(where, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+        if top is not None and known is not None:
+            root = Path(os.fsdecode(top.rstrip(b"\n")))
+            break
+    else:
+        wrong = "is no file or directory, and no revision that git knows here"
+        right = "give two directories, files, or revisions (also `main:monitoring`)"
+        raise InputError([_mistake(place, wrong, right)])
     if not colon and beside:
-        path = here.relative_to(root.resolve()).as_posix()
+        path = compared.relative_to(root.resolve()).as_posix()
     path = path.strip("/").removeprefix("./")
     listed = _git(root, "ls-tree", "-r", "-z", "--end-of-options", revision, *([path] if path not in ("", ".") else []))
     blobs = {}
