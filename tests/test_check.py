@@ -1,6 +1,6 @@
 """`thresher check`: drift, whoever caused it, and what promtool says; in every format.
 
-Here a program that is always content (or never) stands for promtool; tests/e2e/test_init.py has the real one.
+Here a program that is always content (or never) stands for promtool; tests/e2e/test_installed.py has the real one.
 """
 
 from __future__ import annotations
