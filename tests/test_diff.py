@@ -105,6 +105,11 @@ def test_formatting_is_no_difference(old: str, new: str, compare: Compare) -> No
         ),
         ('le="128"', 'le="256"', "Missed: measured at le 128 -> 256: fires later"),
         ('le="128"', 'le=~"64(\\\\.0)?"', "Missed: measured at le 128 -> 64: fires earlier"),
+        ("< 1\n", "<= 1\n", "Quiet: job:requests:rate5m < 1 -> <= 1"),
+        (
+            'le="128"', 'le=~"128|256"',
+            'Missed: latency_bucket{le="128"} -> latency_bucket{le=~"128|256"}',
+        ),
         ("for: 5m", "for: 10m", "Slow: for 5m -> 10m: fires 5 min later"),
         ("for: 5m", "keep_firing_for: 90s", "Slow: for 5m -> 0s: fires 5 min earlier"),
         ("severity: warning", "severity: critical", "Slow: severity warning -> critical"),
@@ -115,11 +120,11 @@ def test_formatting_is_no_difference(old: str, new: str, compare: Compare) -> No
         ("interval: 30s", "interval: 1m", "rules without a profile: rules are evaluated every 30s -> 1m"),
         (
             'env="prod"', 'env=~"prod|stage"',
-            'rules without a profile: env ="prod" -> =~"prod|stage": covers more deployments now',
+            'rules without a profile: env="prod" -> env=~"prod|stage": covers more deployments now',
         ),
         (
             'requests_total{env="prod"}', 'requests_total{env="prod", zone="a"}',
-            'Quiet: requests_total zone any -> ="a": covers fewer deployments now',
+            'Quiet: requests_total -> requests_total{zone="a"}: covers fewer deployments now',
         ),
     ],
 )  # fmt: skip
@@ -144,6 +149,18 @@ def test_who_still_reads_a_series_that_is_called_otherwise_now(compare: Compare)
     ]
     run = compare(renamed, ("expr: job:requests:rate5m", "expr: job:api_requests:rate5m"))
     assert lines(run) == ["job:requests:rate5m: is called job:api_requests:rate5m now; read by Quiet"]
+
+
+def test_no_change_of_a_series_is_lost_where_no_alert_tells_it(compare: Compare) -> None:
+    several = ('rate(requests_total{env="prod"}', 'rate(requests_total{env="prod", le=~"1|2"}')
+    assert lines(compare(several)) == [
+        'job:requests:rate5m: requests_total -> requests_total{le=~"1|2"}; read by Quiet'
+    ]
+    window = (('requests_total{env="prod"}[5m]', 'errors_total{env="prod"}[10m]'), (":rate5m", ":rate10m"))
+    assert lines(compare(*window)) == [
+        "job:requests:rate5m: is called job:requests:rate10m now; read by Quiet",
+        "job:requests:rate10m: records another expression; read by Quiet",
+    ]
 
 
 def test_expressions_that_no_parser_should_see_are_compared_word_by_word(compare: Compare) -> None:
@@ -171,6 +188,19 @@ def test_without_manifests_the_same_is_told_from_the_rules(built: Callable[..., 
         "MilvusSearchLatencySlow prod: measured at le 1024 -> 2048: fires later",
         "MilvusLatencyBucketMissing prod: the notification says something else (description)",
     ]
+
+
+@pytest.mark.parametrize("spoilt", ["thresholds", "selector", "identity", "milvus"])
+def test_a_manifest_that_somebody_has_spoilt_is_as_good_as_none(
+    spoilt: str, built: Callable[..., None], thresher: Thresher
+) -> None:
+    built("a")
+    built("b", thresholds="{slow: 2s}")
+    path = Path("b/prod/MANIFEST.json")
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), spoilt: [{"a": 1}]}), "utf-8")
+    assert (
+        lines(thresher("diff", "a", "b"))[0] == "MilvusSearchLatencySlow prod: measured at le 1024 -> 2048: fires later"
+    )
 
 
 def test_what_else_a_profile_can_change(built: Callable[..., None], thresher: Thresher) -> None:

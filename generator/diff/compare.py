@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -165,7 +166,8 @@ class _Profile:
                     effect = _coverage(*(set(each) if each else None for each in values))
                     yield change(f"{label} {shown[0]} -> {shown[1]}", effect)
         for label, texts in self._matchers_of_all:
-            yield change(f"{label} {texts[0]} -> {texts[1]}", _coverage(*map(_values, texts)))
+            was, now = (f"any {label}" if text == "any" else f"{label}{text}" for text in texts)
+            yield change(f"{was} -> {now}", _coverage(*map(_values, texts)))
         windows = {
             (each.before, each.after)
             for index, found in self.differences.items()
@@ -212,11 +214,10 @@ class _Profile:
         while open_:
             current = open_.pop()
             for each in self.differences[current]:
-                label = _label(each)
-                if each.kind != "matcher" or label in self._selected_by or (label == "le" and not _bound(each.before)):
-                    continue
-                where = label if label == "le" else each.where
-                found[Difference("matcher", where, each.before, each.after)] = None
+                if each.kind == "matcher" and _label(each) not in self._selected_by:
+                    where = "le" if _is_bound(each) else each.where
+                    if current == index or _label(each) != "le" or _is_bound(each):
+                        found[Difference("matcher", where, each.before, each.after)] = None
             for other in self._reads(current):
                 if other not in seen:
                     seen.add(other)
@@ -275,19 +276,21 @@ class _Profile:
         everywhere = {label for label, _ in self._matchers_of_all}
         for each in matchers:
             label = _label(each)
-            if label == "le":
-                was, now = (_bound(text) for text in (each.before, each.after))
-                if not threshold and was is not None and now is not None:
+            if _is_bound(each):
+                was, now = _bound(each.before), _bound(each.after)
+                if not threshold:
                     yield f"measured at le {plain(was)} -> {plain(now)}", f"fires {'later' if now > was else 'earlier'}"
+            elif label == "le":
+                yield _shown(each), ""
             elif label not in everywhere:
                 yield (
-                    f"{each.where} {each.before} -> {each.after}",
+                    _shown(each),
                     _coverage(_values(each.before), _values(each.after)),
                 )
         for each in self.differences[index]:
             if each.kind == "limit":
                 effect = {True: "fires earlier", False: "fires later", None: ""}[each.looser]
-                yield f"{each.where} {each.before} -> {each.after}", effect
+                yield _shown(each), effect
             elif each.kind == "window":
                 slower = _seconds(each.after) > _seconds(each.before)
                 yield (
@@ -338,13 +341,14 @@ class _Profile:
         for index, pair in enumerate(self.matched.pairs):
             if pair.new.is_alert:
                 continue
+            says = self._recorded(index)
             if self._is_rename(pair):
                 readers = self._readers(pair.old.name) if pair.old.name not in recorded else ()
                 effect = _broken(readers)
                 new_readers = self._readers(pair.new.name, dict(pair.new.labels))
-                says = f"is called {pair.new.name} now"
-                yield Change("series", "renamed", self.now, pair.old.shown, says, effect, readers or new_readers)
-            elif says := self._recorded(index):
+                called = f"is called {pair.new.name} now"
+                yield Change("series", "renamed", self.now, pair.old.shown, called, effect, readers or new_readers)
+            if says:
                 readers = self._readers(pair.new.name, dict(pair.new.labels))
                 yield Change("series", "changed", self.now, pair.new.shown, says, "", readers)
 
@@ -356,12 +360,24 @@ class _Profile:
         known = {label for label, _ in self._matchers_of_all} | self._selected_by
         parts = []
         for each in self.differences[index]:
-            label = _label(each) if each.kind == "matcher" else ""
             if each.kind == "other":
                 return "records another expression"
-            if label not in known and not (label == "le" and any(self._alerts_above(index))):
-                parts.append(f"{each.where} {each.before} -> {each.after}")
+            if each.kind == "matcher":
+                label = _label(each)
+                told = label in known or ((label != "le" or self._bounds_told) and any(self._alerts_above(index)))
+            else:
+                told = each.kind == "window" and self._is_rename(self.matched.pairs[index])
+            if not told:
+                parts.append(_shown(each))
         return "; ".join(dict.fromkeys(parts))
+
+    @cached_property
+    def _bounds_told(self) -> bool:
+        """Whether it is said of an alert that it is measured at another bound, so that series read other buckets."""
+        alerts = [index for index, pair in enumerate(self.matched.pairs) if pair.new.is_alert]
+        return self.thresholds[0] != self.thresholds[1] or any(
+            _is_bound(each) for index in alerts for each in self._matchers(index)
+        )
 
     def _alerts_above(self, index: int) -> Iterator[int]:
         """The alerts that read a recorded series, also through others."""
@@ -434,6 +450,15 @@ def _shortly(items: Sequence[str], most: int = 3) -> str:
     return ", ".join(items[:most]) + more
 
 
+def _shown(difference: Difference) -> str:
+    """A difference in words: `up{job="a"} -> up{job="b"}`, `errors > 5 -> > 10`."""
+    if difference.kind != "matcher":
+        return f"{difference.where} {difference.before} -> {difference.after}"
+    name, _, label = difference.where.rpartition(" ")
+    was, now = (name if text == "any" else f"{name}{{{label}{text}}}" for text in (difference.before, difference.after))
+    return f"{was} -> {now}"
+
+
 def _label(difference: Difference) -> str:
     return difference.where.rpartition(" ")[2]
 
@@ -469,14 +494,19 @@ def _spaced(duration: str) -> str:
     return " ".join(f"{number} {units.get(unit, unit)}" for number, unit in _DURATION.findall(duration)) or duration
 
 
-def _bound(matcher: str) -> float | None:
-    """The one bucket bound that a matcher of `le` selects; None where it is none, or several."""
+def _is_bound(difference: Difference) -> bool:
+    """Whether the difference is one bucket bound in the place of another."""
+    return _label(difference) == "le" and not {_bound(difference.before), _bound(difference.after)} & {math.inf}
+
+
+def _bound(matcher: str) -> float:
+    """The one bucket bound that a matcher of `le` selects; infinite where it is none, or several."""
     value = re.sub(r"\(\\+\.0\)\??|^=~?\"|\"$|\\", "", matcher)
     try:
-        numbers = {float(each) for each in value.split("|")} - {float("inf")}
+        numbers = {float(each) for each in value.split("|")} - {math.inf}
     except ValueError:
-        return None
-    return numbers.pop() if len(numbers) == 1 else None
+        return math.inf
+    return numbers.pop() if len(numbers) == 1 else math.inf
 
 
 def _values(matcher: str) -> set[str] | None:

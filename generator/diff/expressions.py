@@ -152,13 +152,10 @@ def _differences(old: Node, new: Node, sign: int) -> Iterator[Difference]:
     elif kind == "range" and old[1] != new[1]:
         yield Difference("window", _written(old[2]), old[1], new[1])
         yield from _differences(old[2], new[2], 0)
-    elif kind == "binary" and old[1] in _COMPARISONS and old[1:3] == new[1:3] and old[4][0] == new[4][0] == "number":
-        if old[4] != new[4]:
-            grows = new[4][1] > old[4][1]
-            looser = {"<": grows, "<=": grows, ">": not grows, ">=": not grows}.get(old[1])
-            looser = None if looser is None or sign == 0 else looser == (sign > 0)
-            where, op = _written(old[3]), old[1]
-            yield Difference("limit", where, f"{op} {plain(old[4][1])}", f"{op} {plain(new[4][1])}", looser)
+    elif kind == "binary" and _limits(old, new):
+        if (old[1], old[4]) != (new[1], new[4]):
+            was, now = (f"{node[1]} {plain(node[4][1])}" for node in (old, new))
+            yield Difference("limit", _written(old[3]), was, now, _looser(old, new, sign))
         # A comparison filters: what is compared must be there, and how large it is nobody knows.
         yield from _differences(old[3], new[3], sign if old[3][0] == "binary" and old[3][1] in _COMPARISONS else 0)
     elif kind == "binary" and old[1:3] == new[1:3]:
@@ -172,6 +169,18 @@ def _differences(old: Node, new: Node, sign: int) -> Iterator[Difference]:
             yield from _differences(before, after, 0)
     else:
         yield _OTHER
+
+
+def _limits(old: Node, new: Node) -> bool:
+    """Whether both are comparisons with a number, made in the same way."""
+    return all(node[1] in _COMPARISONS and node[4][0] == "number" for node in (old, new)) and old[2] == new[2]
+
+
+def _looser(old: Node, new: Node, sign: int) -> bool | None:
+    """Whether the whole is true more often with the new limit; None where nobody knows."""
+    grows = new[4][1] > old[4][1]
+    looser = {"<": grows, "<=": grows, ">": not grows, ">=": not grows}.get(old[1])
+    return None if looser is None or sign == 0 or old[1] != new[1] else looser == (sign > 0)
 
 
 def _of_series(old: Node, new: Node) -> Iterator[Difference]:

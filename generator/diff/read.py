@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ import yaml
 
 from generator import conventions
 from generator.findings import EnvironmentProblem, Finding, InputError
+from generator.units import Duration
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -205,7 +207,7 @@ def _version(place: str, files: Iterable[tuple[str, bytes]], *, named: bool) -> 
             continue
         for data in documents:
             if "thresher" in data and isinstance(data.get("profile"), str):
-                manifests[data["profile"]] = data
+                manifests |= {data["profile"]: data} if _is_of_rules(data) else {}
             elif isinstance(data.get("inhibit_rules"), list):
                 inhibitions[name] = frozenset(json.dumps(each, sort_keys=True) for each in data["inhibit_rules"])
             elif isinstance(data.get("panels"), list):
@@ -215,6 +217,23 @@ def _version(place: str, files: Iterable[tuple[str, bytes]], *, named: bool) -> 
                 rules |= dict.fromkeys(_rules(data))
     found = tuple(rules), tuple(dashboards.values())
     return Version(place, *found, manifests, inhibitions, tuple(findings))
+
+
+def _is_of_rules(manifest: Mapping[str, Any]) -> bool:
+    """Whether a manifest is that of a rule set, and holds what comparing needs; that of a fleet as a whole does not."""
+    try:
+        for deployment in manifest.get("deployments", ()):
+            deployment["selector"].items()
+        values = [value for listed in manifest["selector"].values() for value in listed]
+        scopes = [(*scope["operations"], *scope.get("collections", ())) for scope in manifest["thresholds"]]
+        tiers = [tier for scope in manifest["thresholds"] for tier in scope.values() if isinstance(tier, dict)]
+        points = [(Duration.parse(tier["threshold"]), Decimal(tier.get("milliseconds", 0))) for tier in tiers]
+        for remark in manifest.get("left_out", ()):
+            remark["rule"] + remark["why"]
+        texts = [*values, *manifest["identity"], *(name for scope in scopes for name in scope), manifest["milvus"]]
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
+        return False
+    return bool(points) and all(isinstance(each, str) for each in texts)
 
 
 def _documents(name: str, content: bytes) -> Iterator[dict[str, Any]]:
