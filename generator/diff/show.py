@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from generator.diff.compare import Change
+from generator.diff.change import Change
 
 _CALLED = {"alert": "alerts", "profile": "profiles", "series": "recorded series", "dashboard": "dashboards"}
 _KINDS = ("added", "removed", "renamed", "changed")
