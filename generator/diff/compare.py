@@ -9,7 +9,7 @@ from typing import Any
 
 from generator import conventions
 from generator.diff.change import Change, Kind, listed
-from generator.diff.dashboards import dashboards
+from generator.diff.dashboards import dashboards, readers
 from generator.diff.match import owners, successors
 from generator.diff.read import Rule, Version
 from generator.diff.rules import Rules
@@ -26,10 +26,11 @@ def compare(old: Version, new: Version) -> tuple[Change, ...]:
         *(_whole(profile, after[profile], "added") for profile in sorted(come)),
     ]
     series_names: dict[str, str] = {}
+    panels = readers(new.dashboards)
     for was, now in sorted(heirs.items()):
         if was != now:
             found.append(Change("profile", "renamed", now, was, f"is called {now} now"))
-        work = Rules(was, now, before[was], after[now], old, new)
+        work = Rules(was, now, before[was], after[now], old, new, panels)
         found += work.changes()
         series_names |= work.matched.names
     found += _moves(old, new, heirs)

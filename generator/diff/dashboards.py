@@ -2,11 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from generator import conventions
 from generator.diff.change import Change, Renames, shortly
 from generator.diff.expressions import form
 from generator.diff.read import Dashboard
+
+# Panels by the name of a series that they read, each with the profiles whose series it asks for: none for those of any.
+Readers = Mapping[str, Sequence[tuple[str, frozenset[str]]]]
+
+# Queries have variables in them, which no parser of PromQL reads.
+_SELECTOR = re.compile(r"(?<![\w:$\"])([a-zA-Z_:][\w:]*)(?:\{([^}]*)\})?")
+_PROFILE = re.compile(rf'\b{conventions.PROFILE}=~?"([^"$]*)"')
+
+
+def readers(given: Iterable[Dashboard]) -> Readers:
+    """Which panels read which series."""
+    found: dict[str, dict[tuple[str, frozenset[str]], None]] = {}
+    for dashboard in given:
+        for panel in dashboard.panels:
+            for name, matchers in (selector for query in panel.queries for selector in _SELECTOR.findall(query)):
+                asked = _PROFILE.search(matchers)
+                profiles = frozenset(asked[1].split("|")) if asked else frozenset()
+                found.setdefault(name, {})[f"panel {panel.title} of {dashboard.title}", profiles] = None
+    return {name: list(panels) for name, panels in found.items()}
 
 
 def dashboards(

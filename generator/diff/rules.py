@@ -12,6 +12,7 @@ from typing import Any
 
 from generator import conventions
 from generator.diff.change import Change, Renames, coverage, listed, seconds, shortly, spaced, values
+from generator.diff.dashboards import Readers
 from generator.diff.expressions import Difference, Node, differences, form, relabelled, renamed, series
 from generator.diff.match import Matched, Pair, match, of_profile
 from generator.diff.read import Rule, Version
@@ -24,7 +25,10 @@ _LINKS = (conventions.RUNBOOK_URL, conventions.DASHBOARD_URL)
 
 @dataclass
 class Rules:
-    """The rules of one profile (or all rules without one), called `was` before and `now` after, of two versions."""
+    """The rules of one profile (or all rules without one), called `was` before and `now` after, of two versions.
+
+    `panels` are those of the new version.
+    """
 
     was: str
     now: str
@@ -32,6 +36,7 @@ class Rules:
     after: Sequence[Rule]
     old: Version
     new: Version
+    panels: Readers
 
     @cached_property
     def matched(self) -> Matched:
@@ -342,28 +347,13 @@ class Rules:
         With labels, only rules that select these.
         """
         found = [rule.shown for rule, matchers in self._selectors.get(name, ()) if _selects(matchers, labels or {})]
-        found += [
-            f"panel {panel.title} of {dashboard.title}"
-            for dashboard in self.new.dashboards
-            for panel in dashboard.panels
-            if any(name in query and _asks(query, name, self.now) for query in panel.queries)
-        ]
+        found += [panel for panel, profiles in self.panels.get(name, ()) if not profiles or self.now in profiles]
         return tuple(dict.fromkeys(found))
 
 
 def _selects(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:
     """Whether a selector may find a series that is recorded with these labels, and others that nobody knows."""
     return all(labels.get(label, value) == value for label, op, value in matchers if op == "=")
-
-
-def _asks(query: str, name: str, profile: str) -> bool:
-    """Whether a query of a dashboard, which may have variables in it, reads a series of this profile."""
-    for selector in re.findall(rf"(?<![\w:]){re.escape(name)}(?![\w:])(?:\{{([^}}]*)\}})?", query):
-        matched = re.search(rf'\b{conventions.PROFILE}=(~?)"([^"]*)"', selector)
-        values = matched[2].split("|") if matched and matched[1] else [matched[2]] if matched else []
-        if not matched or profile in values or any("$" in value for value in values):
-            return True
-    return False
 
 
 def _broken(readers: Sequence[str]) -> str:

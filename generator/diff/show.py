@@ -99,15 +99,23 @@ def _several(items: Sequence[str]) -> str:
 
 
 def _together(changes: Iterable[Change]) -> Iterator[Change]:
-    """Changes with the profiles that have them in common; series that come, go or are renamed in a row, in one."""
-    changes = list(changes)
-    shared: dict[Change, list[str]] = {}
+    """Changes with the profiles that have them in common, and series that come, go or are renamed, in one."""
+    shared: dict[Change, list[Change]] = {}
     for change in changes:
-        subject = "" if change.about == "profile" and change.kind != "renamed" else change.name
-        shared.setdefault(replace(change, profile="", name=subject), []).append(change.profile)
+        # Who reads a series differs from profile to profile: their dashboards have their names.
+        subject = (
+            ""
+            if change.about == "dashboard" or (change.about == "profile" and change.kind != "renamed")
+            else change.name
+        )
+        shared.setdefault(replace(change, profile="", name=subject, read_by=()), []).append(change)
     alike: dict[tuple[str, str], list[Change]] = {}
-    for change, profiles in shared.items():
-        each = replace(change, profile=_several(list(dict.fromkeys(profiles))))
+    for alone in shared.values():
+        profiles = _several(list(dict.fromkeys(change.profile for change in alone)))
+        names = _several(list(dict.fromkeys(change.name for change in alone)))
+        common = [reader for reader in alone[0].read_by if all(reader in change.read_by for change in alone)]
+        first = alone[0] if len(alone) == 1 else replace(alone[0], read_by=tuple(common))
+        each = replace(first, profile=profiles, name=names if first.about in ("dashboard", "profile") else first.name)
         quiet = each.about == "series" and not each.effect and each.kind != "changed"
         alike.setdefault((each.kind, each.profile) if quiet else (str(len(alike)), "own"), []).append(each)
     for (kind, profile), own in alike.items():
