@@ -264,12 +264,16 @@ def dashboard(*panels: tuple[str, str]) -> str:
     return json.dumps({"uid": "x", "title": "API", "panels": [{"type": "row", "title": "Top", "panels": drawn}]})
 
 
-def test_panels_that_come_and_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresher: Thresher) -> None:
+@pytest.mark.parametrize(
+    ("kind", "key", "file"), [("ConfigMap", "data", "api.json"), ("GrafanaDashboard", "spec", "json")]
+)
+def test_panels_that_come_and_go(
+    kind: str, key: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresher: Thresher
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.json").write_text(dashboard(("Kept", "up"), ("Gone", "up"), ("Other", "up")), "utf-8")
-    # As a ConfigMap for the sidecar.
     new = dashboard(("Come", "up"), ("Kept", " up "), ("Other", "up == 0"))
-    Path("b.yaml").write_text(yaml.dump({"kind": "ConfigMap", "data": {"api.json": new}}), "utf-8")
+    Path("b.yaml").write_text(yaml.dump({"kind": kind, key: {file: new, "other": 1}}), "utf-8")
     assert lines(thresher("diff", "a.json", "b.yaml")) == [
         "dashboard API: panel Gone (Top) removed",
         "dashboard API: panel Come (Top) added",

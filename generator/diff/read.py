@@ -1,7 +1,8 @@
 """A directory, a file, or a git revision -> the rules and dashboards in it, whoever wrote them.
 
 What a file holds is told by its content: rule files of Prometheus, Mimir and vmalert, PrometheusRule and VMRule
-resources, Grafana dashboards (also in ConfigMaps), manifests and inhibition rules. Everything else is passed over.
+resources, Grafana dashboards (also in ConfigMaps and GrafanaDashboards), manifests and inhibition rules. Everything
+else is passed over.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # Deeper nesting is no rule file, and libyaml's composer would recurse until the interpreter ends.
 _DEPTH = 200
-_OF_INTEREST = re.compile(r"^\s*(?:- )?[\"']?(?:groups|inhibit_rules|[\w.-]+\.json)[\"']?\s*:", re.MULTILINE)
+_OF_INTEREST = re.compile(r"^\s*(?:- )?[\"']?(?:groups|inhibit_rules|(?:[\w.-]+\.)?json)[\"']?\s*:", re.MULTILINE)
 _ENDINGS = (".yaml", ".yml", ".json")
+# Where resources hold other files: by name, and the JSON of a dashboard as `json`.
+_HOLDERS = {"ConfigMap": "data", "GrafanaDashboard": "spec"}
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -250,13 +253,21 @@ def _documents(name: str, content: bytes) -> Iterator[dict[str, Any]]:
     for data in loaded:
         if not isinstance(data, dict):
             continue
-        held = data.get("data") if data.get("kind") == "ConfigMap" else None
-        if isinstance(held, dict):
-            for key, inner in held.items():
-                if isinstance(inner, str) and str(key).endswith(_ENDINGS):
-                    yield from _documents(str(key), inner.encode())
-        else:
+        held = list(_held(data))
+        for inside, inner in held:
+            yield from _documents(inside, inner.encode())
+        if not held:
             yield data
+
+
+def _held(data: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The files inside a ConfigMap, or a GrafanaDashboard."""
+    kind = data.get("kind")
+    held = data.get(_HOLDERS.get(kind, "")) if isinstance(kind, str) else None
+    for key, inner in held.items() if isinstance(held, dict) else ():
+        name = str(key) if kind == "ConfigMap" else f".{key}"
+        if isinstance(inner, str) and name.endswith(_ENDINGS):
+            yield name, inner
 
 
 def _depth(text: str) -> int:
