@@ -6,14 +6,17 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from generator.diff import show
+from generator.diff.compare import compare as changed
 from generator.diff.expressions import differences, form
+from generator.diff.read import read
 from tests.conftest import Run, Thresher
 
 Write = Callable[..., Path]
@@ -357,6 +360,46 @@ def test_what_cannot_be_compared_is_a_mistake(places: tuple[str, str], says: str
     run = thresher("diff", *places)
     assert run.exit_code == 2
     assert says in run.stderr
+
+
+def spoilt(data: Any) -> Iterator[Any]:
+    """The data with one part after the other replaced by what nobody expects there."""
+    yield from (None, 3, "x", [], {}, [1], {"a": 1}, [{"a": [2]}])
+    if isinstance(data, dict):
+        yield from ({**data, key: other} for key, value in data.items() for other in spoilt(value))
+    elif isinstance(data, list):
+        yield from ([*data[:at], other, *data[at + 1 :]] for at, value in enumerate(data) for other in spoilt(value))
+
+
+MANIFEST = {
+    "thresher": "1", "profile": "a", "milvus": "2.6.19", "selector": {"namespace": ["b"]}, "identity": ["namespace"],
+    "deployments": [{"selector": {"namespace": "b"}}], "left_out": [{"rule": "A", "why": "b"}],
+    "thresholds": [{"operations": ["search"], "slow": {"threshold": "1s", "milliseconds": "1024"}}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"groups": [{"name": "a", "rules": [{"alert": "B", "expr": "up > 1", "labels": {"profile": "a"}}]}]},
+        {"kind": "ConfigMap", "data": {"a.json": '{"panels": []}'}},
+        json.loads(dashboard(("A", "up"))),
+        {"inhibit_rules": [{"equal": ["a"]}]},
+        MANIFEST,
+    ],
+    ids=["rules", "resource", "dashboard", "inhibition", "manifest"],
+)
+def test_whatever_stands_in_a_file_there_is_no_traceback(data: Any, compare: Compare) -> None:
+    compare()
+    for folder in ("one", "two"):
+        Path(folder).mkdir()
+        Path(folder, "rules.yaml").write_text(RULES.replace("team: api", "profile: a, tier: slow"), "utf-8")
+        Path(folder, "MANIFEST.json").write_text(json.dumps(MANIFEST), "utf-8")
+    for number, other in enumerate(spoilt(data)):
+        Path("two", "MANIFEST.json" if data is MANIFEST else "other.json").write_text(json.dumps(other), "utf-8")
+        changes = changed(*read(("one", "two") if number % 2 else ("two", "one")))
+        assert show.markdown(changes)
+        assert list(show.text(changes)) or not changes
 
 
 def test_a_file_in_a_directory_that_cannot_be_read_is_named_and_left_out(compare: Compare, thresher: Thresher) -> None:

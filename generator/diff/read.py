@@ -13,7 +13,6 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ import yaml
 
 from generator import conventions
 from generator.findings import EnvironmentProblem, Finding, InputError
-from generator.units import Duration
 
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -32,6 +30,48 @@ _OF_INTEREST = re.compile(r"^\s*(?:- )?[\"']?(?:groups|inhibit_rules|(?:[\w.-]+\
 _ENDINGS = (".yaml", ".yml", ".json")
 # Where resources hold other files: by name, and the JSON of a dashboard as `json`.
 _HOLDERS = {"ConfigMap": "data", "GrafanaDashboard": "spec"}
+
+# What is read of a manifest (generator/manifest.py), as JSON Schema.
+_TEXTS = {"type": "array", "items": {"type": "string"}}
+_SELECTOR = {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, _TEXTS]}}
+_POINT = {
+    "type": "object",
+    "properties": {
+        "threshold": {"type": "string", "pattern": r"^(\d+(\.\d+)?(ms|s|m|h|d))+$"},
+        "milliseconds": {"type": "string", "pattern": r"^\d+(\.\d+)?$"},
+    },
+    "required": ["threshold"],
+}
+_MANIFEST = {
+    "type": "object",
+    "properties": {
+        "milvus": {"type": "string"},
+        "selector": {"type": "object", "additionalProperties": _TEXTS},
+        "identity": _TEXTS,
+        "deployments": {
+            "type": "array",
+            "items": {"type": "object", "properties": {"selector": _SELECTOR}, "required": ["selector"]},
+        },
+        "thresholds": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"operations": _TEXTS, "collections": _TEXTS, "histogram": {"type": "string"}},
+                "required": ["operations"],
+                "additionalProperties": _POINT,
+            },
+        },
+        "left_out": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"rule": {"type": "string"}, "why": {"type": "string"}},
+                "required": ["rule", "why"],
+            },
+        },
+    },
+    "required": ["milvus", "selector", "identity", "thresholds"],
+}
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -224,19 +264,9 @@ def _version(place: str, files: Iterable[tuple[str, bytes]], *, named: bool) -> 
 
 def _is_of_rules(manifest: Mapping[str, Any]) -> bool:
     """Whether a manifest is that of a rule set, and holds what comparing needs; that of a fleet as a whole does not."""
-    try:
-        for deployment in manifest.get("deployments", ()):
-            deployment["selector"].items()
-        values = [value for listed in manifest["selector"].values() for value in listed]
-        scopes = [(*scope["operations"], *scope.get("collections", ())) for scope in manifest["thresholds"]]
-        tiers = [tier for scope in manifest["thresholds"] for tier in scope.values() if isinstance(tier, dict)]
-        points = [(Duration.parse(tier["threshold"]), Decimal(tier.get("milliseconds", 0))) for tier in tiers]
-        for remark in manifest.get("left_out", ()):
-            remark["rule"] + remark["why"]
-        texts = [*values, *manifest["identity"], *(name for scope in scopes for name in scope), manifest["milvus"]]
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
-        return False
-    return bool(points) and all(isinstance(each, str) for each in texts)
+    import jsonschema
+
+    return jsonschema.Draft202012Validator(_MANIFEST).is_valid(manifest)
 
 
 def _documents(name: str, content: bytes) -> Iterator[dict[str, Any]]:
@@ -323,6 +353,8 @@ def _panels(given: Iterable[Any], row: str = "") -> Iterator[Panel]:
             yield from _panels(inside if isinstance(inside, list) else (), row)
             continue
         targets = panel.get("targets")
-        queries = [target.get("expr") for target in targets or () if isinstance(target, dict)]
+        queries = (
+            [target.get("expr") for target in targets if isinstance(target, dict)] if isinstance(targets, list) else []
+        )
         texts = tuple(" ".join(query.split()) for query in queries if isinstance(query, str))
         yield Panel(f"{title} ({row})" if row else title, texts)

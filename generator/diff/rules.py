@@ -256,7 +256,7 @@ class Rules:
         else:
             ways = dict.fromkeys(f"measured at {point} ms" if point else "counted by Milvus" for point in points)
             where = " -> ".join(ways)
-            was, now = (Duration.parse(each["threshold"]).milliseconds for each in (before, after))
+            was, now = (seconds(each["threshold"]) for each in (before, after))
         threshold = f"{given[0]} -> {given[1]}" if given[0] != given[1] else given[0]
         return f"threshold {threshold} ({where})", f"fires {'later' if now > was else 'earlier'}" if now != was else ""
 
