@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import os
 import re
@@ -70,6 +71,7 @@ def test_every_piece_of_yaml_in_the_readme_is_from_the_examples(kind: str, block
         assert any(piece in source for source in sources), piece
 
 
+@functools.cache
 def public_names() -> dict[str, ast.FunctionDef | ast.ClassDef]:
     return {
         f"{path.relative_to(ROOT)}:{node.name}": node

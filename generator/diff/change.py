@@ -48,6 +48,7 @@ class Renames:
 
 
 def shortly(items: Sequence[str], most: int = 3) -> str:
+    """The first items, and how many more there are."""
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
 
@@ -76,6 +77,7 @@ def values(matcher: str) -> set[str] | None:
 
 
 def listed(values: Iterable[str] | None) -> str:
+    """Label values in words; None stands for any."""
     return "any" if values is None else " or ".join(values)
 
 

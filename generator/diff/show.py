@@ -6,13 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from generator.diff.change import Change
+from generator.diff.change import Change, shortly
 
 _CALLED = {"alert": "alerts", "profile": "profiles", "series": "recorded series", "dashboard": "dashboards"}
 _KINDS = ("added", "removed", "renamed", "changed")
 
-# So many profiles, readers and series are named in one line.
-_NAMED = 3
 # From so many changes of one kind on, the series of a profile that nobody misses share a line.
 _TOGETHER = 4
 # GitHub takes comments of 65,536 characters, GitLab longer ones.
@@ -89,13 +87,8 @@ def _subject(change: Change) -> str:
 
 
 def _said(change: Change) -> str:
-    readers = f"; read by {_several(change.read_by)}" if change.read_by and not change.effect else ""
+    readers = f"; read by {shortly(change.read_by)}" if change.read_by and not change.effect else ""
     return change.says + readers
-
-
-def _several(items: Sequence[str]) -> str:
-    more = f" and {len(items) - _NAMED} more" if len(items) > _NAMED else ""
-    return ", ".join(items[:_NAMED]) + more
 
 
 def _together(changes: Iterable[Change]) -> Iterator[Change]:
@@ -111,8 +104,8 @@ def _together(changes: Iterable[Change]) -> Iterator[Change]:
         shared.setdefault(replace(change, profile="", name=subject, read_by=()), []).append(change)
     alike: dict[tuple[str, str], list[Change]] = {}
     for alone in shared.values():
-        profiles = _several(list(dict.fromkeys(change.profile for change in alone)))
-        names = _several(list(dict.fromkeys(change.name for change in alone)))
+        profiles = shortly(list(dict.fromkeys(change.profile for change in alone)))
+        names = shortly(list(dict.fromkeys(change.name for change in alone)))
         common = [reader for reader in alone[0].read_by if all(reader in change.read_by for change in alone)]
         first = alone[0] if len(alone) == 1 else replace(alone[0], read_by=tuple(common))
         each = replace(first, profile=profiles, name=names if first.about in ("dashboard", "profile") else first.name)
@@ -122,5 +115,5 @@ def _together(changes: Iterable[Change]) -> Iterator[Change]:
         if len(own) < _TOGETHER:
             yield from own
         else:
-            listed = _several([f"{c.name} -> {c.says.split()[2]}" if kind == "renamed" else c.name for c in own])
+            listed = shortly([f"{c.name} -> {c.says.split()[2]}" if kind == "renamed" else c.name for c in own])
             yield Change("series", own[0].kind, profile, f"{len(own)} recorded series", f"{kind}: {listed}")
