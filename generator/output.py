@@ -68,44 +68,44 @@ class Tree:
             for path, content in files.items():
                 self._record(path, "new", b"", content)
             return
-        written = self._written(profile)
+        before = written(self.out, profile)
         for path, content in files.items():
-            self._put(path, content, written)
-        for path in sorted(written.keys() - files.keys()):
-            self._remove(path, written)
+            self._put(path, content, before)
+        for path in sorted(before.keys() - files.keys()):
+            self._remove(path, before)
 
     def strangers(self) -> tuple[str, ...]:
         """Profiles whose output is there, but that were not built."""
         if not self.out.is_dir():
             return ()
-        return tuple(name for name in sorted(set(os.listdir(self.out)) - self._profiles) if self._written(name))
+        return tuple(name for name in sorted(set(os.listdir(self.out)) - self._profiles) if written(self.out, name))
 
     def prune(self) -> None:
         """Removes the output of profiles that were not built. Raises EnvironmentProblem."""
         for profile in self.strangers():
-            written = self._written(profile)
-            for path in sorted(written):
-                self._remove(path, written)
+            before = written(self.out, profile)
+            for path in sorted(before):
+                self._remove(path, before)
 
-    def _put(self, path: PurePosixPath, content: bytes, written: Mapping[PurePosixPath, str]) -> None:
+    def _put(self, path: PurePosixPath, content: bytes, before: Mapping[PurePosixPath, str]) -> None:
         old = self._on_disk(path)
         if old is None:
             self._change(path, "new", b"", content)
         elif old != content:
-            if not _recognised(path, old, written):
+            if not _recognised(path, old, before):
                 wrong = (
                     "is not what Thresher wrote any more: move it, or remove it to have it written anew"
-                    if path in written
+                    if path in before
                     else "is in the way, and Thresher did not write it: move it"
                 )
                 raise EnvironmentProblem(f"{self.out / path} {wrong}")
             self._change(path, "changed", old, content)
 
-    def _remove(self, path: PurePosixPath, written: Mapping[PurePosixPath, str]) -> None:
+    def _remove(self, path: PurePosixPath, before: Mapping[PurePosixPath, str]) -> None:
         old = self._on_disk(path)
         if old is None:
             return
-        if _recognised(path, old, written):
+        if _recognised(path, old, before):
             self._change(path, "removed", old, b"")
         else:
             self.kept.append(path)
@@ -135,22 +135,23 @@ class Tree:
         except OSError as error:
             raise EnvironmentProblem(f"{target}: {error.strerror}") from error
 
-    def _written(self, profile: str) -> dict[PurePosixPath, str]:
-        """The files that a former build wrote for a profile, with their hashes; none without a manifest of Thresher's.
 
-        Other programs have manifests of the same name.
-        """
-        path = PurePosixPath(profile, conventions.MANIFEST)
-        try:
-            content = (self.out / path).read_bytes()
-            manifest = json.loads(content)
-            if "thresher" not in manifest or manifest["profile"] != profile:
-                return {}
-            files = manifest["files"].items()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+def written(out: Path, profile: str) -> dict[PurePosixPath, str]:
+    """The files that a former build wrote for a profile, with their hashes; none without a manifest of Thresher's.
+
+    Other programs have manifests of the same name.
+    """
+    path = PurePosixPath(profile, conventions.MANIFEST)
+    try:
+        content = (out / path).read_bytes()
+        manifest = json.loads(content)
+        if "thresher" not in manifest or manifest["profile"] != profile:
             return {}
-        listed = {PurePosixPath(profile, name): digest for name, digest in files if _LISTED.fullmatch(name)}
-        return {**listed, path: sha256(content)}
+        files = manifest["files"].items()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}
+    listed = {PurePosixPath(profile, name): digest for name, digest in files if _LISTED.fullmatch(name)}
+    return {**listed, path: sha256(content)}
 
 
 @contextlib.contextmanager

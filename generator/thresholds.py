@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
@@ -183,6 +183,16 @@ def identity_in_words(identity: tuple[str, ...]) -> str:
     return ", ".join(f"{label} {{{{ $labels.{label} }}}}" for label in identity)
 
 
+def scope_label(operations: Sequence[str], collections: Sequence[str]) -> str:
+    """The label that tells the rules of one scope of a profile from those of another."""
+    of = (
+        f" of {collections[0]}" + (f" and {len(collections) - 1} more" if collections[1:] else "")
+        if collections
+        else ""
+    )
+    return "+".join(operations) + of
+
+
 class _Placing:
     def __init__(self, profile: Profile, release: Release) -> None:
         self.profile, self.release = profile, release
@@ -236,9 +246,6 @@ class _Placing:
         where = identity_in_words(self.profile.identity)
         if self.collections and not collections:
             where = f"the other collections of {where}"
-        label = "+".join(operations)
-        if collections:
-            label += f" of {collections[0]}" + (f" and {len(collections) - 1} more" if collections[1:] else "")
         return Scope(
             level="collection" if collections else "deployment",
             metric=self.metric.name,
@@ -249,7 +256,7 @@ class _Placing:
             collections=collections,
             others=bool(self.collections) and not collections,
             where=f"collection {{{{ $labels.collection_name }}}} of {where}" if collections else where,
-            label=label,
+            label=scope_label(operations, collections),
         )
 
     def _placed(self, scope: Scope) -> PlacedScope | None:

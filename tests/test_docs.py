@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import json
 import os
 import re
@@ -43,6 +44,8 @@ def test_every_make_target_in_the_readme_exists(command: str) -> None:
 
 def test_every_thresher_command_in_the_readme_runs(tmp_path: Path, promtool: str) -> None:
     shutil.copytree(EXAMPLES, tmp_path / "examples")
+    for command in ("init -b main", "-c user.name=t -c user.email=t@example.com commit --allow-empty -m first"):
+        subprocess.run(["git", *command.split()], cwd=tmp_path, capture_output=True, check=True)
     scripts = Path(sys.executable).parent
     environment = {
         **os.environ,
@@ -50,11 +53,14 @@ def test_every_thresher_command_in_the_readme_runs(tmp_path: Path, promtool: str
         "PROMTOOL": promtool,
     }
     for command in COMMANDS:
-        if command.startswith("thresher ") and not command.startswith("thresher test"):
+        if command.startswith("thresher ") and not command.startswith(("thresher test", "thresher check")):
             done = subprocess.run(
                 command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
             )
-            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+            # In `main` there is nothing yet, so all that was built is new.
+            assert done.returncode == (1 if command.startswith("thresher diff") else 0), (
+                f"{command}\n{done.stdout}{done.stderr}"
+            )
 
 
 @pytest.mark.parametrize(("kind", "block"), [(kind, block) for kind, block in BLOCKS if kind == "yaml"])
@@ -65,6 +71,7 @@ def test_every_piece_of_yaml_in_the_readme_is_from_the_examples(kind: str, block
         assert any(piece in source for source in sources), piece
 
 
+@functools.cache
 def public_names() -> dict[str, ast.FunctionDef | ast.ClassDef]:
     return {
         f"{path.relative_to(ROOT)}:{node.name}": node

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -34,7 +34,7 @@ def exit_codes(**report: Any) -> Callable[[Callable[..., int | None]], Callable[
         def run(*args: Any, **options: Any) -> None:
             from generator.templates import TemplateError
 
-            form: Format = options.get("form", "text")
+            form: Format = options["form"] if options.get("form") in get_args(Format) else "text"
             try:
                 sys.exit(function(*args, **options) or 0)
             except InputError as error:

@@ -1,0 +1,99 @@
+"""`thresher check`: whether what is committed is what the profiles compile to, and proven."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+from typing import get_args
+
+import click
+
+from generator.cli.common import FINDINGS, PATHS, bases, exit_codes, progress
+from generator.findings import EnvironmentProblem, Finding, Format, InputError, has_errors, in_order, render, sarif
+
+_FAILED = "test-failed"
+
+
+@click.command()
+@click.argument("profiles", nargs=-1, required=True, type=PATHS)
+@click.option("--out", type=PATHS, default=Path("out"), show_default=True, help="Directory that was built.")
+@click.option("--jobs", type=click.IntRange(1), help="How many files to test at once; by default one per core.")
+@click.option(
+    "--format", "form", type=click.Choice(get_args(Format)), default="text", show_default=True,
+    help="How findings are printed.",
+)  # fmt: skip
+@exit_codes(promtool=None, tests=0)
+def check(profiles: tuple[Path, ...], out: Path, jobs: int | None, form: Format) -> int:
+    """Check that a directory holds what all PROFILES compile to, nothing else, and that promtool proves it.
+
+    Says which files are stale, missing, edited by hand, left over or foreign, what promtool finds wrong, and what the
+    catalog has to say about the profiles. Writes nothing.
+
+    \b
+    Example:
+      thresher check profiles --out monitoring --format sarif
+    """
+    from generator import drift, promtool, report
+
+    gc.disable()  # as in `build`
+    findings, tests = _drift(profiles, out)
+    version, played = None, 0
+    try:
+        tool = promtool.find() if tests else None
+        version = promtool.version(tool) if tool else None
+        for outcome in promtool.run(tool, tests, jobs) if tool else ():
+            played += outcome.tests
+            for case in report.of(outcome).scenarios:
+                if case.problems:
+                    wrong = "\n".join(case.problems)
+                    findings.append(Finding("error", str(outcome.file), 0, 0, case.name, wrong, "", _FAILED))
+    except EnvironmentProblem:
+        if findings:
+            click.echo(render(findings, form), err=form == "text")
+        raise
+    findings = list(in_order(findings))
+    kinds = {**drift.KINDS, _FAILED: "a test of the rules does not pass"}
+    if form == "json":
+        click.echo(render(findings, form, promtool=version, tests=played))
+    elif form == "sarif":
+        click.echo(sarif(findings, kinds))
+    elif findings:
+        click.echo(render(findings, form))
+    errors = sum(finding.severity == "error" for finding in findings)
+    if form == "text":
+        wrong = f"{errors} finding{'s' if errors > 1 else ''}"
+        proven = f"{played} tests in {len(tests)} files"
+        click.echo(
+            f"{out}: {wrong}; {proven}" if errors else f"{out} is what the profiles compile to, proven by {proven}"
+        )
+    return FINDINGS if errors else 0
+
+
+def _drift(profiles: Sequence[Path], out: Path) -> tuple[list[Finding], list[Path]]:
+    """Where the directory differs from what the profiles compile to, and the test files that are in it.
+
+    Raises InputError when a profile has a mistake.
+    """
+    from generator import drift
+    from generator.build import build
+    from generator.profile.load import files
+
+    paths = files(profiles)
+    tree = drift.Drift(out)
+    said: list[Finding] = []
+    found: list[Finding] = []
+    tests: list[Path] = []
+    for each in progress(build(paths), len(paths)):
+        if isinstance(each, Finding):
+            said.append(each)
+        else:
+            found += tree.of(each.name, each.files)
+            proof = [out / path for path in each.files if path.parent.name in ("rules", "tests")]
+            if all(path.is_file() for path in proof):  # what is missing is said already
+                tests += [path for path in proof if path.parent.name == "tests"]
+    if has_errors(said):
+        raise InputError(said)
+    if not tree.compiled:
+        raise InputError([*said, *bases(paths)])
+    return [*said, *found, *tree.rest()], tests

@@ -1,0 +1,1 @@
+"""Two versions of rules and dashboards -> what changes for the people on call."""
