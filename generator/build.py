@@ -25,13 +25,15 @@ from generator.thresholds import place
 class Built:
     """What one profile, or one rule set of a fleet, compiles to. Files are by their paths in the output directory.
 
-    `remarks` are on panels of its dashboards; those on rules are the rule set's. `groups` is how many groups of rules
-    its platform evaluates, `notes` say what that does otherwise.
+    `dashboards` are as Grafana reads them, in whatever form the profile wants them. `remarks` are on their panels;
+    those on rules are the rule set's. `groups` is how many groups of rules its platform evaluates, `notes` say what
+    that does otherwise.
     """
 
     profile: Profile
     rule_set: RuleSet
     files: Mapping[PurePosixPath, bytes]
+    dashboards: Mapping[PurePosixPath, bytes]
     remarks: tuple[Remark, ...]
     groups: int
     notes: tuple[str, ...]
@@ -47,6 +49,7 @@ class Overview:
 
     name: str
     files: Mapping[PurePosixPath, bytes]
+    dashboards: Mapping[PurePosixPath, bytes]
     remarks: tuple[Remark, ...]
 
 
@@ -141,7 +144,7 @@ def _overview(fleet: str, rule_sets: Sequence[RuleSet]) -> Overview | tuple[Find
     resources = dashboards.files if rule_sets[0].profile.dashboards.format.kind else ()
     files = {**dashboards.files, **_kustomization(header, fleet, resources)}
     manifest = fleet_manifest(fleet, rule_sets, files, found.remarks).encode()
-    return Overview(fleet, {**files, conventions.manifest_file(fleet): manifest}, found.remarks)
+    return Overview(fleet, {**files, conventions.manifest_file(fleet): manifest}, found.files, found.remarks)
 
 
 def _kustomization(header: str, name: str, files: Iterable[PurePosixPath]) -> dict[PurePosixPath, bytes]:
@@ -200,4 +203,4 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     files |= _kustomization(header, profile.name, resources)
     notes = rules.notes + dashboards.notes
     files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files, shown.remarks, notes).encode()
-    return Built(profile, rule_set, files, shown.remarks, len(rules.groups), notes)
+    return Built(profile, rule_set, files, shown.files, shown.remarks, len(rules.groups), notes)

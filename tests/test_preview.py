@@ -329,14 +329,20 @@ def test_without_a_server_promtool_is_needed(write: Write, thresher: Thresher, m
 _KEPT = ("MilvusSearchLatencySlow", "MilvusConsistencyWaitDominates")
 
 
-@pytest.fixture
-def played(write: Write, thresher: Thresher, promtool: str, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
+@pytest.fixture(params=[{}, {"target": "victoriametrics", "dashboards": "configmap"}], ids=["plain", "elsewhere"])
+def played(
+    request: pytest.FixtureRequest,
+    write: Write,
+    thresher: Thresher,
+    promtool: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Mapping[str, str]:
     """The sections of the page of a profile that is drawn from its scenarios, by their headlines."""
     from generator.templates import load
 
     monkeypatch.setenv("PROMTOOL", promtool)
     others = ", ".join(f"{name}: {{enabled: false}}" for name in load().alerts if name not in _KEPT)
-    run = thresher("preview", write("prod.yaml", alerts=f"{{{others}}}"))
+    run = thresher("preview", write("prod.yaml", alerts=f"{{{others}}}", **request.param))
     assert (run.exit_code, run.stdout) == (0, "prod.html\n"), run.stderr
     sections = re.findall(r"<section [^>]*><h2>(.*?)</h2>(.*?)</section>", page(), re.DOTALL)
     return dict(sections)

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from generator import conventions, promtests, targets
+from generator import promtests
 from generator.build import Built
 from generator.bystanders import constant
 from generator.catalog import ALERTS
@@ -34,8 +34,11 @@ from generator.preview.answers import (
     questions,
     to_choose,
 )
+from generator.profile import Target
 from generator.promql.text import labelled
 from generator.promtests import AlertCheck, Case, Suite
+from generator.targets import text
+from generator.targets.files import rule_files
 from generator.units import Duration
 
 # In so many points a scenario is drawn, unless its steps are fewer.
@@ -81,8 +84,10 @@ def shown(promtool: str, built: Built, dashboards: Sequence[Dashboard]) -> Itera
         name for name in dict.fromkeys(rule.name for rule in built.rule_set.rules if rule.is_alert) if name in plays
     ]
     with tempfile.TemporaryDirectory(prefix="thresher-") as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
-        rules = Path(folder, "rules.yaml")
-        rules.write_bytes(built.files[conventions.rules_file(built.name)])
+        # As Prometheus has them, whatever the platform of the profile is: it is promtool that plays them.
+        plain = replace(built.rule_set, profile=replace(built.profile, target=Target()))
+        (rules,) = rule_files(plain).files.values()
+        Path(folder, "rules.yaml").write_bytes(rules)
 
         def watched(name: str) -> Shown:
             return _shown(promtool, built, dashboards, plays[name], Path(folder, f"{name}.yaml"))
@@ -193,7 +198,7 @@ def _test_file(built: Built, play: _Play, asked: Sequence[Question], times: Sequ
     """The scenario, with questions in place of what must hold."""
     case = replace(play.case, alerts=(), samples=())
     suite = replace(play.suite, tests=((case,),))
-    played = "".join(targets.tests_yaml(suite, "rules.yaml"))
+    played = "".join(text.tests_yaml(suite, ["rules.yaml"]))
     parts = [built.rule_set.names.put_back(played), "    promql_expr_test:\n"]
     for question, moments in zip(asked, times, strict=True):
         expr, expected = json.dumps(question.expr), json.dumps([{"labels": _IMPOSSIBLE, "value": 0}])

@@ -18,7 +18,7 @@ Progress = Callable[[Iterator[Any], int], Iterable[Any]]
 
 def dashboards(built: Built | Overview) -> list[Dashboard]:
     """The dashboards of a profile or a fleet, in the order in which a person reads them: first whether all is well."""
-    found = [json.loads(content) for path, content in built.files.items() if path.parent.name == "dashboards"]
+    found = [json.loads(content) for content in built.dashboards.values()]
     return sorted(found, key=lambda each: "diagnosis" in each["uid"])
 
 
