@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as text
 
 from generator.context import FUNCTION_NAMES
 from generator.conventions import OWN_LABELS, PROFILE, SEVERITY, TIER
-from generator.rules import Rule, RuleSet
+from generator.rules import Group, Rule, RuleSet
 
 OUTAGE = "outage"
 # What a tier says already: alerts of these tiers on the same requests add nothing to it.
@@ -44,13 +45,17 @@ def config_yaml(rule_set: RuleSet) -> str:
 
     Like the texts of rules, it has placeholders for what the names of the rule set put back.
     """
-    identity = rule_set.profile.identity
-    alerts = [rule for rule in rule_set.rules if rule.is_alert]
+    return _config(rule_set.groups, rule_set.profile.identity, rule_set.profile.operations)
+
+
+@lru_cache(maxsize=256)
+def _config(groups: tuple[Group, ...], identity: tuple[str, ...], operations: tuple[str, ...]) -> str:
+    alerts = [rule for group in groups for rule in group.rules if rule.is_alert]
     if not alerts:
         return _ABOUT + 'route: {receiver: "chat"}\nreceivers: [{name: "chat"}]\n'
     profile = dict(alerts[0].labels)[PROFILE]
     same = _unique([*identity, *_EXTERNAL])
-    rules = list(inhibitions(alerts, profile, identity, rule_set.profile.operations))
+    rules = list(inhibitions(alerts, profile, identity, operations))
     lines = [
         "route:",
         '  receiver: "chat"',

@@ -137,17 +137,17 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     if isinstance(rule_set, tuple):
         return rule_set
     rules_file = conventions.rules_file(profile.name)
-    header = targets.header(profile)
-    put_back = rule_set.names.put_back
+    filled = rule_set.names.filled
+    header = targets.header(profile).encode()
     files = {
-        rules_file: put_back(header + targets.rules_yaml(rule_set)).encode(),
-        conventions.alertmanager_file(profile.name): put_back(header + alertmanager.config_yaml(rule_set)).encode(),
+        rules_file: header + filled(targets.rules_yaml(rule_set)),
+        conventions.alertmanager_file(profile.name): header + filled([alertmanager.config_yaml(rule_set)]),
     }
     for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
-        files[path] = put_back(header + targets.tests_yaml(suite, f"../rules/{rules_file.name}")).encode()
-    head = runbooks.header(profile)
+        files[path] = header + filled(targets.tests_yaml(suite, f"../rules/{rules_file.name}"))
+    header = runbooks.header(profile).encode()
     for alert, page in runbooks.pages(rule_set):
-        files[conventions.runbook_file(profile.name, alert)] = (head + put_back(page)).encode()
+        files[conventions.runbook_file(profile.name, alert)] = header + filled([page])
     dashboards = documents(rule_set)
     files |= dashboards.files
     files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files, dashboards.remarks).encode()

@@ -563,6 +563,19 @@ class AlertContext:
         return Duration(math.floor(self.lately.milliseconds * Decimal("0.8")) * Decimal(1))
 
     @property
+    def lately_hardly_half(self) -> Duration:
+        """A time, for tests, that with a few evaluations more is longer than half of lately, but shorter than lately.
+
+        That is so where it `is_long`.
+        """
+        return Duration(math.ceil(self.lately.milliseconds * Decimal("0.45")) * Decimal(1))
+
+    @property
+    def is_long(self) -> bool:
+        """Whether lately is much longer than the evaluations that an alert takes to fire."""
+        return self.lately.milliseconds >= 2 * self.past_offset.milliseconds
+
+    @property
     def lately_and_more(self) -> Duration:
         """A time, for tests, that is clearly longer than lately."""
         return Duration(math.ceil(self.lately.milliseconds * Decimal("1.3")) * Decimal(1))

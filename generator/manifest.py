@@ -7,7 +7,7 @@ threshold is measured, what was left out or replaced, and why, and the scenarios
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -40,12 +40,13 @@ def manifest(
         "left_out": [{"rule": each.rule, "why": each.why} for each in remarks if not each.instead],
         "panels_left_out": [{"panel": each.rule, "why": each.why} for each in of_panels],
         "replaced": [{"rule": each.rule, "by": each.instead, "why": each.why} for each in remarks if each.instead],
-        **_proof(rule_set.groups),
+    }
+    counted = {
         "rules": len(rule_set.rules) - alerts,
         "alerts": alerts,
         "files": _hashes(profile.name, files),
     }
-    return _lines(content)
+    return _object(*_lines(content), _proof(rule_set.groups), *_lines(counted))
 
 
 def fleet_manifest(
@@ -59,16 +60,20 @@ def fleet_manifest(
         "panels_left_out": [{"panel": each.rule, "why": each.why} for each in of_panels],
         "files": _hashes(fleet, files),
     }
-    return _lines(content)
+    return _object(*_lines(content))
 
 
 def _hashes(profile: str, files: Mapping[PurePosixPath, bytes]) -> dict[str, str]:
-    return {str(path.relative_to(profile)): sha256(content) for path, content in sorted(files.items())}
+    return dict(sorted((str(path)[len(profile) + 1 :], sha256(content)) for path, content in files.items()))
 
 
-def _lines(content: Mapping[str, Any]) -> str:
-    lines = [f'  "{key}": {_json(value)}' for key, value in content.items()]
+def _object(*lines: str) -> str:
     return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _lines(content: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each key: who compares two manifests sees what has changed."""
+    yield from (f'  "{key}": {_json(value)}' for key, value in content.items())
 
 
 _json = json.JSONEncoder(ensure_ascii=False).encode
@@ -83,8 +88,8 @@ def _deployment(deployment: tuple[str, Any]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1024)
-def _proof(groups: tuple[Group, ...]) -> dict[str, Any]:
-    """The scenarios of each rule: those that its tests must play, and those that are not for this release or profile.
+def _proof(groups: tuple[Group, ...]) -> str:
+    """Lines with the scenarios of each rule: what its tests must play, and what is not for this release or profile.
 
     Rules of one template that differ in their level only have them in common.
     """
@@ -96,11 +101,12 @@ def _proof(groups: tuple[Group, ...]) -> dict[str, Any]:
             of_rule[scenario["name"]] = applies(rule, scenario) or of_rule.get(scenario["name"], False)
         if rule.template.fires_without_data:
             without_data.append(rule.name)
-    return {
+    content = {
         "scenarios": _named(played, wanted=True),
         "scenarios_left_out": _named(played, wanted=False),
         "fire_without_data": list(dict.fromkeys(without_data)),
     }
+    return ",\n".join(_lines(content))
 
 
 def _named(played: Mapping[str, Mapping[str, bool]], *, wanted: bool) -> dict[str, list[str]]:

@@ -10,7 +10,9 @@ and no template may have it.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 # In a label value, a name, or a regular expression, these characters need no escape.
 _PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
@@ -50,3 +52,27 @@ class Names:
         texts = {str(number): text for number, text in enumerate(self.texts)}
         parts[1::2] = map(texts.__getitem__, parts[1::2])
         return "".join(parts)
+
+    def filled(self, pieces: Iterable[str]) -> bytes:
+        """The pieces one after the other, encoded, with every text where its placeholder stands.
+
+        Much faster than `put_back` for pieces that profiles share: where their placeholders stand is found once.
+        """
+        if self.unused:
+            return "".join(pieces).encode()
+        texts = [text.encode() for text in self.texts]
+        filled: list[bytes] = []
+        for piece in pieces:
+            parts, numbers = _split(piece)
+            start = len(filled)
+            filled += parts
+            filled[start + 1 :: 2] = [texts[number] for number in numbers]
+        return b"".join(filled)
+
+
+@lru_cache(maxsize=8192)
+def _split(piece: str) -> tuple[list[bytes], list[int]]:
+    """A piece cut at its placeholders: what stands around them, with gaps where they stood; and their numbers."""
+    parts = piece.split(MARK)
+    numbers = [int(part) for part in parts[1::2]]
+    return [part.encode() for part in parts], numbers

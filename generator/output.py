@@ -64,6 +64,10 @@ class Tree:
     def put(self, profile: str, files: Mapping[PurePosixPath, bytes]) -> None:
         """Adds all files of one profile, the manifest included. Raises EnvironmentProblem."""
         self._profiles.add(profile)
+        if not os.path.lexists(self.out / profile):  # nothing to compare with, nothing in the way
+            for path, content in files.items():
+                self._record(path, "new", b"", content)
+            return
         written = self._written(profile)
         for path, content in files.items():
             self._put(path, content, written)
@@ -112,11 +116,14 @@ class Tree:
             if os.path.islink(self.out / place):
                 text = f"{self.out / place} is a symbolic link, and Thresher does not write through links"
                 raise EnvironmentProblem(f"{text}: put what it leads to into its place")
+        self._record(path, change, old, new)
+
+    def _record(self, path: PurePosixPath, change: Change, old: bytes, new: bytes) -> None:
         self.changes[path] = change
         if self.staging is None:
             self.drift.append(Drift(path, change, _diff(path, old, new)))
         elif change != "removed":
-            _write(self.staging / path, new)
+            _write(f"{self.staging}/{path}", new)
 
     def _on_disk(self, path: PurePosixPath) -> bytes | None:
         target = self.out / path
@@ -232,14 +239,21 @@ def _first_missing(place: Path) -> Path:
     return next((path for path in (*reversed(place.parents), place) if not os.path.lexists(path)), place)
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: str, content: bytes) -> None:
+    """Writes a new file, and the directories that it needs. Plain calls: a build may write tens of thousands."""
     try:
-        file = open(path, "xb")  # noqa: SIM115 - closed below
+        descriptor = os.open(path, _NEW, 0o666)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "xb")  # noqa: SIM115
-    with file:
-        file.write(content)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        descriptor = os.open(path, _NEW, 0o666)
+    try:
+        while content:
+            content = content[os.write(descriptor, content) :]
+    finally:
+        os.close(descriptor)
+
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def _commit(tree: Tree, staging: Path, root: Path) -> None:

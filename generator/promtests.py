@@ -430,8 +430,9 @@ def _case(
     rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Labels, spelling: int | None, *, first: bool
 ) -> Case:
     story = _Story.of(rule, scenario, stage)
-    if not rule.is_alert and not story.calm and "[" in rule.expr and scenario["expect"] != "nothing":
-        story = story.and_still(stage) if first or scenario.get("still") else story
+    if not rule.is_alert and not story.calm and "[" in rule.expr:
+        usual = first and scenario["expect"] != "nothing"
+        story = story.and_still(stage) if usual or scenario.get("still") else story
     series: list[tuple[str, str]] = []
     feeds = set()
     for stimulus in _unfolded(scenario["given"], rule):
@@ -457,7 +458,7 @@ def _unfolded(given: Iterable[Mapping[str, Any]], rule: Rule) -> Iterator[Mappin
 def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> Iterator[SampleCheck]:
     """That the recorded series has the expected value, give or take what gains were rounded by; or is not there.
 
-    When half of the window has passed without anything, it must still say what happened in the other half.
+    When half of the window has passed without anything, it must still say (or not) what happened in the other half.
     """
     nothing = expect == "nothing"
     anything = {**dict(rule.labels), **{label: samples[label] for label in rule.result.labels if label in samples}}
@@ -465,7 +466,7 @@ def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> Iterat
     series = f"{rule.name}{{{', '.join(equals(label, text) for label, text in sorted(labels.items()))}}}"
     last = story.calm + story.breach - 1
     if nothing:
-        yield SampleCheck(last, series, ())
+        yield from [SampleCheck(step, series, ()) for step in (last, *([story.steps - 1] if story.still else []))]
         return
     value, is_rate = float(expect["value"]), rule.template.unit.endswith("/s")
     expr = f"abs({series} - {plain(round(value, 9))}) < bool {plain(max(value, 0.1) * 1e-5)}"

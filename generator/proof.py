@@ -2,8 +2,8 @@
 
 Running a test file once for every mutant would take hours. So many mutants of one rule run side by side, under names
 of their own, in a test file that holds only what they touch: the rule, what it reads, and what reads it. They are
-first held against the rule's own tests, and those that are left against the tests of the rules that read it, the
-nearest first.
+first held against the rule's own tests, short ones before long ones, and those that are left against the tests of the
+rules that read it, the nearest first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,9 +22,11 @@ from typing import Any
 
 import yaml
 
-from generator import catalog, conventions, equivalence, promtool
+from generator import catalog, conventions, equivalence, promtool, testfile
 from generator.findings import EnvironmentProblem
 from generator.mutation import Mutant, mutants
+from generator.promql.text import equals
+from generator.units import Duration
 
 Rule = Mapping[str, Any]
 
@@ -48,7 +50,7 @@ class Verdict:
 class Suite:
     """The rules and the test files of a profile, as data; `bounds` are those of the latency histogram.
 
-    `file` is the first of the test files.
+    `file` is the first of the test files; of their contents, those come last that last for days.
     """
 
     file: Path
@@ -92,6 +94,7 @@ def _suite(profile: Path, files: Sequence[Path]) -> Suite:
     groups = [group for path in rules for group in promtool.read(path)["groups"]]
     manifest = json.loads((profile / conventions.MANIFEST).read_bytes())
     histogram = catalog.release(manifest["milvus"]).metric(manifest["thresholds"][0]["histogram"])
+    contents.sort(key=lambda content: Duration.parse(content["evaluation_interval"]).milliseconds)
     return Suite(files[0], groups, contents, histogram.buckets if histogram else ())
 
 
@@ -109,46 +112,78 @@ def _of_rule(tool: str, suite: Suite, index: int) -> list[Verdict]:
         batch = dict(enumerate(found[start : start + _BATCH], 1))
         same = {number: equivalence.reason(rule, mutant.rule, suite.laws) for number, mutant in batch.items()}
         killed: set[int] = set()
-        for names in _circles(suite.reads, {_name(rule)}):
-            left = {number: mutant for number, mutant in batch.items() if number not in killed}
-            if names != {_name(rule)}:  # what says the same, no reader can tell apart either
-                left = {number: mutant for number, mutant in left.items() if not same[number]}
-            if not left:
-                break
-            killed |= _killed(tool, suite, index, left, names)
+        left: Mapping[int, Mutant] = batch
+        for circle in _circles(suite, rule):
+            for content in _rounds(suite, circle):
+                killed |= _killed(tool, suite, content, index, left, circle)
+                left = {number: mutant for number, mutant in left.items() if number not in killed}
+            # What says the same, no reader can tell apart either.
+            left = {number: mutant for number, mutant in left.items() if not same[number]}
         verdicts += [
             Verdict(_shown(rule), mutant.what, number in killed, same[number]) for number, mutant in batch.items()
         ]
     return verdicts
 
 
-def _circles(reads: Mapping[str, set[str]], names: set[str]) -> Iterator[set[str]]:
-    """The names, then those with the names of what reads any of them, and so on."""
-    yield names
-    while more := {name for name, read in reads.items() if read & names} - names:
-        names = names | more
-        yield names
+@dataclass(frozen=True, slots=True)
+class _Circle:
+    """What there is once for each mutant: the rules with these names; or one rule `alone`, without others of its name.
+
+    Alone, it is tested by the checks that name all of its labels, as those of another rule would not answer them.
+    """
+
+    names: frozenset[str]
+    alone: Rule | None = None
+
+    def holds(self, rule: Rule) -> bool:
+        return _name(rule) in self.names if self.alone is None else rule is self.alone
+
+    def is_asked(self, check: Mapping[str, Any]) -> bool:
+        """Whether a check of a test is about what there is once for each mutant."""
+        if "alertname" in check:
+            return check["alertname"] in self.names
+        expr = check["expr"]
+        own = self.alone["labels"] if self.alone else {}
+        told = all(equals(label, str(text)) in expr for label, text in own.items())
+        return told and any(re.search(rf"(?<![\w:]){re.escape(name)}(?![\w:])", expr) for name in self.names)
 
 
-def _killed(tool: str, suite: Suite, index: int, batch: Mapping[int, Mutant], names: set[str]) -> set[int]:
-    """The numbers of the mutants that the tests of the rules with these names notice."""
-    killed: set[int] = set()
+def _circles(suite: Suite, rule: Rule) -> Iterator[_Circle]:
+    """The rule alone, with the others of its name, with what reads any of them, and so on."""
+    names = frozenset([_name(rule)])
+    others = [other for other in suite.rules if _name(other) in names and other is not rule]
+    if others and "record" in rule:
+        yield _Circle(names, rule)
+    yield _Circle(names)
+    while more := {name for name, read in suite.reads.items() if read & names} - names:
+        names |= more
+        yield _Circle(names)
+
+
+def _rounds(suite: Suite, circle: _Circle) -> Iterator[Mapping[str, Any]]:
+    """The test files, cut down to the tests that ask for something in the circle; the shorter half of each file first.
+
+    What these notice, the longer ones need not run for.
+    """
     for content in suite.tests:
-        left = {number: mutant for number, mutant in batch.items() if number not in killed}
-        killed |= _killed_by(tool, suite, content, index, left, names) if left else set()
-    return killed
+        tests = [test for test in content["tests"] if any(map(circle.is_asked, _checks(test)))]
+        tests.sort(key=lambda test: max(map(testfile.moment, _checks(test))))
+        for part in (tests[: len(tests) // 2], tests[len(tests) // 2 :]):
+            if part:
+                yield {**content, "tests": part}
 
 
-def _killed_by(
-    tool: str, suite: Suite, content: Mapping[str, Any], index: int, batch: Mapping[int, Mutant], names: set[str]
+def _checks(test: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*test.get("alert_rule_test", ()), *test.get("promql_expr_test", ())]
+
+
+def _killed(
+    tool: str, suite: Suite, content: Mapping[str, Any], index: int, batch: Mapping[int, Mutant], circle: _Circle
 ) -> set[int]:
-    """The same with the tests of one file."""
+    """The numbers of the mutants that the tests of a file notice."""
     killed: set[int] = set()
     while left := {number: mutant for number, mutant in batch.items() if number not in killed}:
-        rules, tests = _written(suite, content, index, left, names)
-        if not tests["tests"]:
-            break
-        output = _run(tool, rules, tests)
+        output = _run(tool, *_written(suite, content, index, left, circle))
         # What breaks the evaluation ends a test before the others are judged.
         broken = set(map(int, re.findall(r"rule: \S+_mutant(\d+),.*err:", output)))
         failed = set(map(int, _NUMBERED.findall(output)))
@@ -161,18 +196,20 @@ def _killed_by(
 
 
 def _written(
-    suite: Suite, content: Mapping[str, Any], index: int, batch: Mapping[int, Mutant], names: set[str]
+    suite: Suite, content: Mapping[str, Any], index: int, batch: Mapping[int, Mutant], circle: _Circle
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A rule file and a test file with all of the batch: every rule with one of the names once for each mutant."""
+    """A rule file and a test file with all of the batch: every rule of the circle once for each mutant."""
     target = suite.rules[index]
-    needed = set(names)
+    # Alone, it reads what others of its name record, and not what its mutants do.
+    names = circle.names if circle.alone is None else frozenset[str]()
+    needed = set(circle.names)
     while more := {read for name in needed for read in suite.reads[name]} - needed:
         needed |= more
     groups = []
     for group in suite.groups:
         rules: list[Rule] = []
         for rule in group["rules"]:
-            if _name(rule) in names:
+            if circle.holds(rule):
                 rules.append(_numbered(rule, _UNCHANGED, names))
                 rules += [
                     _numbered(mutant.rule if rule is target else rule, number, names)
@@ -184,50 +221,52 @@ def _written(
             groups.append({"name": group["name"], "interval": group["interval"], "rules": rules})
     exprs = "\n".join(_queries(rule) for group in groups for rule in group["rules"])
     numbers = (_UNCHANGED, *batch)
-    tests = [kept for test in content["tests"] if (kept := _kept(test, names, numbers, exprs))]
-    order = [group["name"] for group in groups]
     return {"groups": groups}, {
         "rule_files": ["rules.yaml"],
         "evaluation_interval": content["evaluation_interval"],
-        "group_eval_order": order,
-        "tests": tests,
+        "group_eval_order": [group["name"] for group in groups],
+        "tests": [_multiplied(test, circle, numbers, exprs) for test in content["tests"]],
     }
 
 
-def _kept(test: Mapping[str, Any], names: set[str], numbers: Iterable[int], exprs: str) -> dict[str, Any] | None:
-    """What of a test is about rules with these names, once for each number; None when nothing is."""
-    alerts = [check for check in test.get("alert_rule_test", ()) if check["alertname"] in names]
-    samples = [check for check in test.get("promql_expr_test", ()) if _about(check["expr"], names)]
-    if not alerts and not samples:
-        return None
+def _multiplied(test: Mapping[str, Any], circle: _Circle, numbers: Iterable[int], exprs: str) -> dict[str, Any]:
+    """What of a test is about the circle, once for each number."""
+    alerts, samples = (
+        [check for check in test.get(kind, ()) if circle.is_asked(check)]
+        for kind in ("alert_rule_test", "promql_expr_test")
+    )
+    fed = (each for series in test.get("input_series", ()) for each in _fed(series, circle.names, numbers, exprs))
     return {
         "interval": test["interval"],
-        "input_series": [fed for series in test.get("input_series", ()) for fed in _fed(series, names, numbers, exprs)],
+        "input_series": list(fed),
         "alert_rule_test": [
             {**check, "alertname": _renamed(check["alertname"], number)} for number in numbers for check in alerts
         ],
         "promql_expr_test": [
-            {**check, "expr": _rewritten(check["expr"], number, names)} for number in numbers for check in samples
+            {**check, "expr": _rewritten(check["expr"], number, circle.names)}
+            for number in numbers
+            for check in samples
         ],
     }
 
 
-def _fed(series: Mapping[str, Any], names: set[str], numbers: Iterable[int], exprs: str) -> Iterator[Mapping[str, Any]]:
-    """The input series if any of the expressions reads it; a recorded one once for each number."""
+def _fed(
+    series: Mapping[str, Any], names: Collection[str], numbers: Iterable[int], exprs: str
+) -> Iterator[Mapping[str, Any]]:
+    """The input series if any of the expressions reads it; one of these names once for each number, too."""
     name, brace, labels = series["series"].partition("{")
     if name in names:
         yield from ({**series, "series": _renamed(name, number) + brace + labels} for number in numbers)
-    elif name in exprs:
+    if re.search(rf"(?<![\w:]){re.escape(name)}(?!_mutant)", exprs):
         yield series
 
 
-def _about(expr: str, names: set[str]) -> bool:
-    return any(re.search(rf"(?<![\w:]){re.escape(name)}(?![\w:])", expr) for name in names)
-
-
-def _numbered(rule: Rule, number: int, names: set[str]) -> Rule:
+def _numbered(rule: Rule, number: int, names: Collection[str]) -> Rule:
     key = "alert" if "alert" in rule else "record"
-    texts = {name: _rewritten(text, number, names) for name, text in rule.get("annotations", {}).items()}
+    recorded = [
+        name for name in names if ":" in name
+    ]  # an alert's own name may be part of a text, as of its runbook's URL
+    texts = {name: _rewritten(text, number, recorded) for name, text in rule.get("annotations", {}).items()}
     return {
         **rule,
         key: _renamed(rule[key], number),
@@ -236,8 +275,10 @@ def _numbered(rule: Rule, number: int, names: set[str]) -> Rule:
     }
 
 
-def _rewritten(expr: str, number: int, names: set[str]) -> str:
+def _rewritten(expr: str, number: int, names: Collection[str]) -> str:
     """The expression with the number in every one of the names."""
+    if not names:
+        return expr
     pattern = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
     return re.sub(rf"(?<![\w:])(?:{pattern})(?![\w:])", lambda found: _renamed(found[0], number), expr)
 

@@ -28,15 +28,16 @@ def header(profile: Profile) -> str:
     )
 
 
-def rules_yaml(rule_set: RuleSet) -> str:
-    """A rule file for Prometheus 2.42 and later, without its header."""
-    return "\n".join(["groups:", *[_group(group) for group in rule_set.groups if group.rules]]) + "\n"
+def rules_yaml(rule_set: RuleSet) -> Iterator[str]:
+    """The pieces of a rule file for Prometheus 2.42 and later, without its header."""
+    yield "groups:\n"
+    yield from (_group(group) for group in rule_set.groups if group.rules)
 
 
 @lru_cache(maxsize=1024)
 def _group(group: Group) -> str:
     lines = [f"  - name: {group.name}", f"    interval: {group.interval}", "    rules:"]
-    return "\n".join([*lines, *map(_rule, group.rules)])
+    return "\n".join([*lines, *map(_rule, group.rules)]) + "\n"
 
 
 @lru_cache(maxsize=4096)
@@ -63,17 +64,25 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
             yield f"          {name}: {text(value)}"
 
 
-def tests_yaml(suite: Suite, rules_file: str) -> str:
-    """A test file for promtool 2.42 and later, without its header; `rules_file` is the path of the rules from there."""
+def tests_yaml(suite: Suite, rules_file: str) -> Iterator[str]:
+    """The pieces of a test file for promtool 2.42 and later, without its header.
+
+    `rules_file` is the path of the rules from there.
+    """
+    yield f"rule_files:\n  - {rules_file}\n"
+    yield _order(suite.groups, suite.step)
+    yield from (_test(cases, suite.step) for cases in suite.tests)
+
+
+@lru_cache(maxsize=512)
+def _order(groups: tuple[str, ...], step: Duration) -> str:
     lines = [
-        "rule_files:",
-        f"  - {rules_file}",
-        f"evaluation_interval: {suite.step}",
+        f"evaluation_interval: {step}",
         "group_eval_order:",
-        *(f"  - {group}" for group in suite.groups),
+        *(f"  - {group}" for group in groups),
         "tests:",
     ]
-    return "\n".join([*lines, *[_test(cases, suite.step) for cases in suite.tests]]) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 @lru_cache(maxsize=512)
@@ -83,7 +92,7 @@ def _test(cases: tuple[Case, ...], step: Duration) -> str:
         written = [each for case in cases if (each := part(case, step))]
         if written:
             lines += [f"    {key}:", *written]
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n"
 
 
 def _interval(cases: tuple[Case, ...], step: Duration) -> Duration:

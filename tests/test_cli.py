@@ -14,14 +14,14 @@ import jsonschema
 import pytest
 
 from generator import __version__
-from generator.cli import main
+from generator.cli import COMMANDS
 from tests.conftest import EXAMPLES, ROOT, AsUser, Thresher
 
 EXPECTED = Path(__file__).parent / "expected"
 Write = Callable[..., Path]
 
 
-@pytest.mark.parametrize("command", sorted(main.commands))
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_every_command_shows_an_example(
     command: str, thresher: Thresher, expected: Callable[[Path, str], None]
 ) -> None:

@@ -87,21 +87,17 @@ def test_every_mutant_of_the_examples_parses_and_is_another_rule() -> None:
                 assert changed or {**mutant.rule, "expr": ""} != {**rule, "expr": ""}, mutant.what
 
 
-# The oldest and the newest generation of Milvus; `thresher test examples/out --mutate` takes half an hour for all.
+# The oldest and the newest generation of Milvus; `thresher test examples/out --mutate` does it for all.
 MUTATED = ("legacy", "prod-search")
 
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("name", MUTATED)
-def test_the_generated_tests_notice_every_mutant_that_is_not_the_same_rule(
-    name: str, promtool: str, expected: Callable[[Path, str], None]
-) -> None:
+def test_the_generated_tests_notice_every_mutant_that_is_not_the_same_rule(name: str, promtool: str) -> None:
     (suite,) = proof.load(promtool_files([EXAMPLES / "out" / name]))
     verdicts = [verdict for of_rule in proof.prove(promtool, suite) for verdict in of_rule]
     assert len(verdicts) > 1_000
-    # A gap that is known: these few, all of rules that tell causes, survive.
-    survivors = [f"{each.rule}: {each.what}\n" for each in verdicts if not each.killed and not each.equivalent]
-    expected(Path(__file__).parent / f"expected/survivors-{name}.txt", "".join(survivors))
+    assert [each for each in verdicts if not each.killed and not each.equivalent] == []
     # What is proven to be the same is not noticed by any test: but by one that has series which no rule here records.
     same = [verdict for verdict in verdicts if verdict.equivalent and verdict.killed]
     assert [each for each in same if not each.what.startswith(("part=", "tier=", "scope=", "phase="))] == []
@@ -110,7 +106,8 @@ def test_the_generated_tests_notice_every_mutant_that_is_not_the_same_rule(
 @pytest.mark.e2e
 @pytest.mark.usefixtures("promtool")
 def test_mutants_that_survive_are_named(compiled: Callable[..., Compiled], thresher: Thresher) -> None:
-    compiled(milvus='"2.3.5"')
+    # The address of a runbook holds the name of its alert.
+    compiled(milvus='"2.3.5"', runbook_base_url="https://runbooks.example.com")
     rules, tests = (Path("out/profile", part) for part in ("rules/profile.rules.yaml", "tests/profile.tests.yaml"))
     content = yaml.safe_load(rules.read_text("utf-8"))
     outage = next(group for group in content["groups"] if group["name"] == "profile.outage")

@@ -69,7 +69,7 @@ def documents(rule_set: RuleSet) -> Documents:
             tuple(uids.items()),
             bool(profile.deployments),
         )
-        files[conventions.dashboard_file(name, definition.name)] = names.put_back(text).encode()
+        files[conventions.dashboard_file(name, definition.name)] = names.filled([text])
         remarks += left_out
     return Documents(files, rule_set.in_full(remarks))
 

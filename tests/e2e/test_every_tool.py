@@ -16,8 +16,10 @@ MATRIX = ROOT / ".tools/matrix"
 PROMTOOLS = ("2.42", "2.53", "3.5")
 FILES = {path.name.removesuffix(".yaml"): path for path in sorted((EXAMPLES / "out").glob("*/tests/*.yaml"))}
 
-# One example for each generation of Milvus: vmalert-tool takes several times as long as promtool.
-ON_VMALERT = [name for name in FILES if name.partition(".")[0] in ("legacy", "minimal", "prod-search")]
+# One example for each generation of Milvus. Promtool 2.42 takes all of them; what one of the others judges otherwise
+# lies in the kinds of rules and scenarios there are, which these have, and vmalert-tool takes several times as long.
+GENERATIONS = ("legacy", "minimal", "prod-search")
+ON_VMALERT = [name for name in FILES if name.partition(".")[0] in GENERATIONS]
 
 # Scenarios that vmalert-tool cannot play or judges otherwise, each with the reason. None is known.
 EXCEPTIONS: dict[str, str] = {}
@@ -35,7 +37,8 @@ def tool(name: str, program: str = "promtool") -> Path:
 @pytest.mark.parametrize("version", PROMTOOLS)
 def test_every_promtool_proves_the_examples(version: str, thresher: Thresher, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROMTOOL", str(tool(version)))
-    run = thresher("test", EXAMPLES / "out", "--coverage")
+    examples = sorted(EXAMPLES.glob("out/*/tests")) if version == PROMTOOLS[0] else GENERATIONS
+    run = thresher("test", *(EXAMPLES / "out" / example for example in examples), "--coverage")
     assert run.exit_code == 0, run.stdout
     assert run.stdout.startswith(f"promtool, version {version}.")
 

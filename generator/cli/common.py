@@ -1,0 +1,68 @@
+"""What commands share: exit codes, options, messages for what goes wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from generator.findings import EnvironmentProblem, Finding, Format, InputError, render
+
+# Exit codes: 0 fine, 1 findings, 2 the input is wrong, 3 the environment is.
+FINDINGS, INPUT, ENVIRONMENT = 1, 2, 3
+
+# Whoever reads a path says what is wrong with it.
+PATHS = click.Path(path_type=Path, readable=False)
+formats = click.option(
+    "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True,
+    help="How findings and the report are printed.",
+)  # fmt: skip
+
+
+def exit_codes(**report: Any) -> Callable[[Callable[..., int | None]], Callable[..., None]]:
+    """Turns what a command raises and returns into messages and exit codes.
+
+    `report` is what its JSON report holds beside findings when the input is wrong.
+    """
+
+    def decorate(function: Callable[..., int | None]) -> Callable[..., None]:
+        @wraps(function)
+        def run(*args: Any, **options: Any) -> None:
+            from generator.templates import TemplateError
+
+            form: Format = options.get("form", "text")
+            try:
+                sys.exit(function(*args, **options) or 0)
+            except InputError as error:
+                click.echo(render(error.findings, form, **report), err=form == "text")
+                sys.exit(INPUT)
+            except TemplateError as error:
+                click.echo(f"{error.folder}/{error}", err=True)
+                sys.exit(INPUT)
+            except EnvironmentProblem as error:
+                click.echo(str(error), err=True)
+                sys.exit(ENVIRONMENT)
+
+        return run
+
+    return decorate
+
+
+def bases(paths: Sequence[Path]) -> Iterator[Finding]:
+    """What is wrong with files that are all without mistakes, and yield nothing."""
+    for path in paths:
+        wrong, right = "a base, which yields nothing by itself", "give a profile that extends it"
+        yield Finding("error", str(path), 0, 0, "", wrong, right)
+
+
+def progress(steps: Iterator[Any], length: int) -> Iterator[Any]:
+    """The steps, with a progress bar on a terminal when there are many."""
+    if length <= 50 or not sys.stderr.isatty():
+        yield from steps
+        return
+    with click.progressbar(steps, label="compiling", file=sys.stderr, show_pos=True) as bar:
+        yield from bar
