@@ -19,7 +19,7 @@ from typing import Any
 import yaml
 
 from tests.e2e import servers
-from tests.e2e.servers import Alertmanager, Notified, Process, Prometheus, Span, await_that
+from tests.e2e.servers import Alert, Alertmanager, Notified, Process, Prometheus, Span, await_that
 
 HERE = Path(__file__).parent
 LOAD = HERE / "load.py"
@@ -140,7 +140,9 @@ class Lab:
             noticed, until = False, start + NOTICED_WITHIN_S
             while time.time() < until:
                 time.sleep(0.5)
-                told = self.alertmanager.alerts() or told
+                # What is told at the end, unless some of it has ended by then: it is still what a person was told.
+                alerts = self.alertmanager.alerts()
+                told = alerts if names(alerts) >= names(told) else told
                 if not noticed and set(fault.fires) <= {
                     alert.labels["alertname"] for alert in self.prometheus.firing()
                 }:
@@ -213,6 +215,10 @@ def searching(load: Load, folder: Path, name: str, begin: Path | None = None) ->
 def client(what: str, settings: Mapping[str, Any], folder: Path, name: str) -> AbstractContextManager[Process]:
     command: list[str | Path] = [servers.MILVUS / "bin" / "python", LOAD, what, json.dumps(settings)]
     return servers.running(name, command, folder)
+
+
+def names(alerts: Iterable[Alert | Notified]) -> set[str]:
+    return {alert.labels["alertname"] for alert in alerts}
 
 
 def first_line(alerts: Iterable[Notified]) -> str:
