@@ -152,6 +152,14 @@ def spellings(bound: float) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=1024)
+def spellings_of_go(bound: float) -> tuple[str, ...]:
+    """How Prometheus 2 and Prometheus 3 spell a bound that a program in Go, such as Milvus, exposes."""
+    if math.isinf(bound):
+        return ("+Inf",)
+    return tuple(dict.fromkeys([_go_g(bound), _open_metrics(_go_g(bound))]))
+
+
+@lru_cache(maxsize=1024)
 def pattern(bound: float) -> str:
     """A regular expression for every spelling of the bound, and for nothing else."""
     found = spellings(bound)

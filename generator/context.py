@@ -572,8 +572,8 @@ class AlertContext:
 
     @property
     def is_long(self) -> bool:
-        """Whether lately is much longer than the evaluations that an alert takes to fire."""
-        return self.lately.milliseconds >= 2 * self.past_offset.milliseconds
+        """Whether lately lasts for many evaluations: eight at least, as four fit into the margin."""
+        return self.lately.milliseconds >= 2 * margin(self.settings, self.window).milliseconds
 
     @property
     def lately_and_more(self) -> Duration:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Literal
+from urllib.parse import quote
+
+from generator import __version__
 
 Severity = Literal["error", "warning", "note"]
-Format = Literal["text", "json", "github"]
+Format = Literal["text", "json", "github", "sarif"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +20,8 @@ class Finding:
     """One thing to say about one place of an input file.
 
     `line` and `column` count from 1; 0 means the file as a whole. `path` is the dotted path of the
-    setting. `wrong` says what is wrong (or noteworthy), `right` what would be right.
+    setting. `wrong` says what is wrong (or noteworthy), `right` what would be right. `code` names the kind of finding,
+    where there are kinds.
     """
 
     severity: Severity
@@ -27,6 +31,7 @@ class Finding:
     path: str
     wrong: str
     right: str = ""
+    code: str = ""
 
     @property
     def text(self) -> str:
@@ -72,10 +77,12 @@ def visible(text: str) -> str:
 
 
 def render(findings: Iterable[Finding], form: Format, **more: object) -> str:
-    """The findings as text for people, as JSON, or as GitHub workflow commands; no trailing newline.
+    """The findings as text for people, as JSON, as GitHub workflow commands, or as SARIF; no trailing newline.
 
     JSON is an object, which holds `more` beside the findings.
     """
+    if form == "sarif":
+        return sarif(findings, {})
     if form == "json":
         return json.dumps({"findings": [asdict(finding) for finding in findings], **more}, indent=2)
     return _text(findings) if form == "text" else _github(findings)
@@ -87,6 +94,7 @@ def _text(findings: Iterable[Finding]) -> str:
         + ": "
         + ("" if f.severity == "error" else f"{f.severity}: ")
         + f.text
+        + (f" [{f.code}]" if f.code else "")
         for f in findings
     )
 
@@ -96,9 +104,40 @@ def _github(findings: Iterable[Finding]) -> str:
     return "\n".join(
         f"::{kinds[f.severity]} file={_escaped(f.file, ':,')}"
         + (f",line={f.line},col={f.column}" if f.line else "")
+        + (f",title={f.code}" if f.code else "")
         + f"::{_escaped(f.text)}"
         for f in findings
     )
+
+
+def sarif(findings: Iterable[Finding], kinds: Mapping[str, str]) -> str:
+    """The findings as a log of SARIF 2.1.0, the format of code scanning (docs.oasis-open.org/sarif/sarif/v2.1.0).
+
+    `kinds` says what each code means.
+    """
+    findings = tuple(findings)
+    codes = sorted({finding.code for finding in findings if finding.code} | kinds.keys())
+    driver = {
+        "name": "thresher",
+        "version": __version__,
+        "rules": [{"id": code, "shortDescription": {"text": kinds.get(code, code)}} for code in codes],
+    }
+    results = []
+    for finding in findings:
+        place: dict[str, object] = {"artifactLocation": {"uri": quote(finding.file.replace("\\", "/"))}}
+        if finding.line:
+            place["region"] = {"startLine": finding.line, "startColumn": max(finding.column, 1)}
+        result: dict[str, object] = {
+            "level": finding.severity,
+            "message": {"text": finding.text},
+            "locations": [{"physicalLocation": place}],
+        }
+        if finding.code:
+            result |= {"ruleId": finding.code, "ruleIndex": codes.index(finding.code)}
+        results.append(result)
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    log = {"$schema": "https://json.schemastore.org/sarif-2.1.0.json", "version": "2.1.0", "runs": [run]}
+    return json.dumps(log, indent=2)
 
 
 def _escaped(text: str, also: str = "") -> str:

@@ -17,7 +17,8 @@ from generator.context import AlertContext, ScopeView, Setting, anonymous, expec
 from generator.findings import Finding, has_errors
 from generator.names import Names
 from generator.profile import AlertSettings, Profile, Selector
-from generator.promql.check import Checker, Quantity, unit_text
+from generator.promql.check import Checker, Quantity
+from generator.promql.dimension import unit_text
 from generator.promql.text import go_literal
 from generator.templates import Bindings, Library, RuleTemplate, TemplateError, Variant, lookup, one_line
 from generator.thresholds import PlacedScope, place

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from generator import catalog
-from generator.promql.check import Checker, Quantity, _shape, regex_problem, unit_text
+from generator.promql.check import Checker, Quantity, _shape, regex_problem
+from generator.promql.dimension import unit_text
 from generator.promql.text import escaped, go_literal, matcher, quoted_string
 
 RECORDS = {

@@ -233,6 +233,35 @@ def first_with(metric: str, label: str | None = None) -> dict[str, str]:
 
 
 @cache
+def families() -> frozenset[str]:
+    """Every metric family that any release registers."""
+    return frozenset(name for branch in branches() for name in _branch(branch)["metrics"])
+
+
+@cache
+def fed_in(metric: str) -> tuple[tuple[str, str], ...]:
+    """From which to which release of each branch something writes the metric."""
+    found = []
+    for branch in branches():
+        states = {name: release(name).metric(metric) for name in releases(branch)}
+        fed = [name for name, facts in states.items() if facts and facts.fed]
+        if fed:
+            found.append((fed[0], fed[-1]))
+    return tuple(found)
+
+
+@cache
+def ever_labelled(metric: str) -> frozenset[str]:
+    """The labels that the metric has in any release."""
+    return frozenset(
+        label
+        for branch in branches()
+        for state in _branch(branch)["metrics"].get(metric, ())
+        for label in state.get("labels") or ()
+    )
+
+
+@cache
 def milvus_labels(branch: str) -> frozenset[str]:
     """Every label that a release of the branch puts on any metric: no such label can name a deployment."""
     labels = {"le", "quantile"}

@@ -16,7 +16,7 @@ from generator import __version__
 from generator.cli.common import ENVIRONMENT
 
 # Each is a function of this name in a module of this name, which is imported when somebody asks for it.
-COMMANDS = ("build", "catalog", "explain", "logs", "schema", "test")
+COMMANDS = ("build", "catalog", "explain", "lint", "logs", "schema", "test")
 
 
 @contextlib.contextmanager

@@ -28,7 +28,8 @@ from generator.dashboards.definitions import (
 )
 from generator.names import MARK, Names
 from generator.profile import TIERS, AlertSettings
-from generator.promql.check import Checker, Quantity, unit_text
+from generator.promql.check import Checker, Quantity
+from generator.promql.dimension import unit_text
 from generator.promql.text import equals, escaped, matcher, quoted_string
 from generator.rules import Group, Remark, RuleSet
 from generator.thresholds import COLLECTION_LATENCY, LATENCY, PlacedScope, Scope, listed

@@ -23,6 +23,7 @@ from generator import conventions
 from generator.buckets import pattern, spellings
 from generator.catalog import ALERTS, UP, Metric, Release, View, exposed, first_with
 from generator.promql import tree
+from generator.promql.dimension import Unit, inverse, times, unit_text
 
 if TYPE_CHECKING:
     import promql_parser
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
 MAX_LENGTH = 20_000
 MAX_DEPTH = 40
 MAX_OPERATORS = 400
-
-# A unit: symbols with exponents, such as (("ms", 1), ("s", -1)). A plain count has none.
-Unit = tuple[tuple[str, int], ...]
 
 _ANY_OTHER = "*"  # labels of the target that Thresher does not know
 _STRING = re.compile(r'("(?:[^"\\\n]|\\.)*")')
@@ -88,13 +86,6 @@ class _Plan:
     checked: Checked
     literals: tuple[tuple[int, str, str, str], ...]  # index of the value, series, label, operator
     types: tuple[tuple[str, Quantity | None], ...]  # the types of the recorded series when the plan was made
-
-
-def unit_text(unit: Unit) -> str:
-    """A unit as templates write it: `ms/s`, or `1` for a plain count."""
-    above = "·".join(symbol for symbol, power in unit if power > 0 for _ in range(power))
-    below = "·".join(symbol for symbol, power in unit if power < 0 for _ in range(-power))
-    return (above or "1") + (f"/{below}" if below else "")
 
 
 class Checker:
@@ -198,14 +189,19 @@ def _too_much(shape: str) -> str:
         return f"{unsafe[0]} is not used in rules: strings are double-quoted, comments belong beside the expression"
     if problem := _unreadable(code):
         return f"{problem} is not used in rules: not every supported Prometheus reads it"
+    return too_large(code)
+
+
+def too_large(code: str) -> str:
+    """Which limit of the parser an expression without its strings is beyond; empty when it can be parsed safely."""
     depth = deepest = 0
     for char in code:
         depth += (char in "([{") - (char in ")]}")
         deepest = max(deepest, depth)
     if (
-        len(shape) > MAX_LENGTH
+        len(code) > MAX_LENGTH
         or deepest > MAX_DEPTH
-        or len(re.findall(r"[-+*/%^<>]|\b(?:and|or|unless)\b", code)) > MAX_OPERATORS
+        or len(re.findall(r"[-+*/%^<>]|[=!]=|\b(?:and|or|unless|atan2)\b", code)) > MAX_OPERATORS
     ):
         return f"over {MAX_LENGTH} characters, {MAX_DEPTH} levels of nesting or {MAX_OPERATORS} operators"
     return ""
@@ -402,7 +398,7 @@ class _Walk:
             return None
         if not quantity.counter:
             self.complain(f"{call.func.name}() of a gauge: only counters are rated")
-        unit = quantity.unit if call.func.name == "increase" else _times(quantity.unit, (("s", -1),))
+        unit = quantity.unit if call.func.name == "increase" else times(quantity.unit, (("s", -1),))
         return replace(quantity, unit=unit, counter=False)
 
     def over_time(self, call: promql_parser.Call) -> Quantity | None:
@@ -545,9 +541,7 @@ class _Walk:
                 self.complain(f"`{op}` holds {left.in_words()} against {right.in_words()}")
             unit = left.unit
         else:
-            unit = _times(
-                left.unit, right.unit if op == "*" else tuple((symbol, -power) for symbol, power in right.unit)
-            )
+            unit = times(left.unit, right.unit if op == "*" else inverse(right.unit))
         kept = right if card == "OneToMany" else left
         grouped = frozenset(node.modifier.group_labels or ()) if node.modifier else frozenset()
         labels = kept.labels | grouped if on is None or card != "OneToOne" else on
@@ -573,13 +567,6 @@ def _number(node: Any) -> float | None:
     return node.val if type(node).__name__ == "NumberLiteral" else None
 
 
-def _times(left: Unit, right: Unit) -> Unit:
-    powers = dict(left)
-    for symbol, power in right:
-        powers[symbol] = powers.get(symbol, 0) + power
-    return tuple(sorted((symbol, power) for symbol, power in powers.items() if power))
-
-
 def _scaled(unit: Unit, op: str, number: float | None) -> Unit:
     """The unit after a vector met a number: dividing by 1000 turns us into ms, and ms into s."""
     if op == "/" and number == 1000:
@@ -590,4 +577,4 @@ def _scaled(unit: Unit, op: str, number: float | None) -> Unit:
 
 
 def _inverted(unit: Unit, op: str) -> Unit:
-    return tuple((symbol, -power) for symbol, power in unit) if op == "/" else unit
+    return inverse(unit) if op == "/" else unit
