@@ -5,13 +5,14 @@ VENV := .venv
 TOOLS := .tools
 export PATH := $(CURDIR)/$(VENV)/bin:$(CURDIR)/$(TOOLS)/bin:$(PATH)
 
-.PHONY: help rules test lint bench promtool e2e-parts render-parts clean
+.PHONY: help rules test lab lint bench promtool e2e-parts render-parts clean
 
 help:
 	@echo 'make rules      compile every profile in examples/'
 	@echo 'make test       run the whole test suite (servers that are missing are skipped, and named)'
 	@echo 'make e2e-parts  install what the end-to-end tests run: Milvus, Prometheus, promtools, vmalert-tool, Alertmanager'
 	@echo 'make render-parts  install what dashboards are drawn with: Grafana code of npm (640 MB); needs npm, chromium'
+	@echo 'make lab        induce faults on a real Milvus: which alerts fire, how soon, and what a person reads'
 	@echo 'make lint       ruff and mypy'
 	@echo 'make bench      measure the speed of builds and of reading logs, and what the rules cost a real Prometheus'
 
@@ -22,6 +23,9 @@ rules: $(VENV)/ready
 
 test: $(VENV)/ready promtool
 	pytest
+
+lab: $(VENV)/ready e2e-parts
+	@python -m tests.e2e.lab $(LAB)
 
 lint: $(VENV)/ready
 	ruff check .

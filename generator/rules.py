@@ -176,7 +176,8 @@ def compile_profile(profile: Profile, library: Library) -> RuleSet | tuple[Findi
     groups: dict[str, Group] = {}
     for topic, setting in zip(library.topics, settings, strict=True):
         plan = tuple([(rule, rule.bindings(lists), alerts.get(rule.alert)) for rule in topic.rules])
-        interval = max(profile.evaluation_interval, topic.interval)
+        # What is evaluated less often than its window would miss requests, and be old where the rest is new.
+        interval = max(profile.evaluation_interval, min(topic.interval, profile.window))
         known = tuple([groups[group].types for group in topic.reads])
         try:
             name = conventions.group_name(setting.profile, topic.group)

@@ -26,12 +26,12 @@ def annotation(profile: str, identity: Iterable[str], causes: str, circumstances
         return f"query (printf `{sorted_by.format(f'{name}{{{inside}}}')}` {values})"
 
     return (
-        f"{{{{ with {ask(causes, labels, 'sort_desc({})')} }}}}"
+        f"{{{{ with {ask(causes, labels, 'sort_desc(100 * {})')} }}}}"
         f"{{{{ with {ask(p99, (*labels, 'query_type'))} }}}}"
         'p99 {{ . | first | value | printf "%.0f" }} ms; '
         "{{ end }}"
         "{{ range $index, $cause := . }}{{ if $index }}, {{ end }}"
-        "{{ $cause.Value | humanizePercentage }} of it {{ $cause.Labels.finding }}"
+        '{{ $cause.Value | printf "%.0f" }}% of it {{ $cause.Labels.finding }}'
         "{{ end }}"
         f"{{{{ else }}}}{UNKNOWN}{{{{ end }}}}"
         f"{{{{ range {ask(circumstances, labels)} }}}}; {{{{ .Labels.finding }}}}{{{{ end }}}}"

@@ -176,6 +176,15 @@ class Alert:
 
 
 @dataclass(frozen=True)
+class Notified:
+    """An alert as Alertmanager has it, and whether other alerts mute it."""
+
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    muted: bool
+
+
+@dataclass(frozen=True)
 class Alertmanager:
     """A running Alertmanager, by its address."""
 
@@ -188,12 +197,19 @@ class Alertmanager:
         with _open(request, timeout=60):
             pass
 
-    def muted(self) -> dict[bool, list[dict[str, str]]]:
-        """The labels of the alerts that other alerts mute (True), and of the rest (False)."""
-        found: dict[bool, list[dict[str, str]]] = {True: [], False: []}
+    def alerts(self) -> list[Notified]:
+        """The alerts that fire."""
         with _open(f"{self.url}/api/v2/alerts", timeout=60) as answer:
-            for alert in json.load(answer):
-                found[bool(alert["status"]["inhibitedBy"])].append(alert["labels"])
+            return [
+                Notified(alert["labels"], alert["annotations"], bool(alert["status"]["inhibitedBy"]))
+                for alert in json.load(answer)
+            ]
+
+    def muted(self) -> dict[bool, list[Mapping[str, str]]]:
+        """The labels of the alerts that other alerts mute (True), and of the rest (False)."""
+        found: dict[bool, list[Mapping[str, str]]] = {True: [], False: []}
+        for alert in self.alerts():
+            found[alert.muted].append(alert.labels)
         return found
 
 
@@ -254,7 +270,7 @@ def _free_address() -> str:
 
 
 @contextmanager
-def prometheus(config: str, folder: Path) -> Iterator[Prometheus]:
+def prometheus(config: str, folder: Path, *options: str) -> Iterator[Prometheus]:
     """A Prometheus with this configuration, on a free port of the loopback interface."""
     address = _free_address()
     file = folder / "prometheus.yml"
@@ -264,6 +280,7 @@ def prometheus(config: str, folder: Path) -> Iterator[Prometheus]:
         f"--config.file={file}",
         f"--storage.tsdb.path={folder / 'tsdb'}",
         f"--web.listen-address={address}",
+        *options,
     ]
     with running("prometheus", command, folder) as process:
         await_that("Prometheus was ready", lambda: _healthy(f"http://{address}/-/ready"), process)

@@ -74,6 +74,8 @@ EMPTY_IN_HEALTH = {
     "deployment:milvus_searches_too_slow:ratio_rate10s": "no request is too slow",
     "deployment:milvus_slow_search_phase_share:ratio_rate10s": "the same",
     "deployment:milvus_slow_search_core_share:ratio_rate10s": "the same",
+    "deployment:milvus_search_brute_force_share:ratio_rate10s": "every search goes through an index",
+    "deployment:milvus_search_fast_segments:mean10s": "no search visits many segments",
     "deployment:milvus_search_latency_cause:ratio_rate10s": "what is not slow has no cause",
     "deployment:milvus_search_latency_circumstance:current": "the same",
 }
