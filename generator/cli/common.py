@@ -6,11 +6,14 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from generator.findings import EnvironmentProblem, Finding, Format, InputError, render
+from generator.findings import EnvironmentProblem, Finding, Format, InputError, has_errors, in_order, render
+
+if TYPE_CHECKING:
+    from generator.build import Built, Overview
 
 # Exit codes: 0 fine, 1 findings, 2 the input is wrong, 3 the environment is.
 FINDINGS, INPUT, ENVIRONMENT = 1, 2, 3
@@ -57,6 +60,21 @@ def bases(paths: Sequence[Path]) -> Iterator[Finding]:
     for path in paths:
         wrong, right = "a base, which yields nothing by itself", "give a profile that extends it"
         yield Finding("error", str(path), 0, 0, "", wrong, right)
+
+
+def compiled(profile: Path) -> list[Built | Overview]:
+    """What one profile or fleet compiles to; prints what there is to say about it. Raises InputError."""
+    from generator.build import build
+
+    results = list(build([profile]))
+    findings = [each for each in results if isinstance(each, Finding)]
+    if has_errors(findings):
+        raise InputError(findings)
+    if len(findings) == len(results):
+        raise InputError([*findings, *bases([profile])])
+    if findings:
+        click.echo(render(in_order(findings), "text"), err=True)
+    return [each for each in results if not isinstance(each, Finding)]
 
 
 def progress(steps: Iterator[Any], length: int, *, label: str = "compiling", many: int = 50) -> Iterator[Any]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from generator.cli.common import PATHS, bases, exit_codes
-from generator.findings import Finding, InputError, has_errors, in_order, render
+from generator.cli.common import PATHS, compiled, exit_codes
+from generator.findings import Finding, InputError
 
 
 @click.command()
@@ -23,17 +23,8 @@ def explain(profile: Path, alert: str | None) -> int:
     """
     from generator import explain as words
     from generator.build import Built
-    from generator.build import build as build_all
 
-    results = list(build_all([profile]))
-    findings = [each for each in results if isinstance(each, Finding)]
-    if has_errors(findings):
-        raise InputError(findings)
-    if len(findings) == len(results):
-        raise InputError([*findings, *bases([profile])])
-    if findings:
-        click.echo(render(in_order(findings), "text"), err=True)
-    for built in (each for each in results if isinstance(each, Built)):
+    for built in (each for each in compiled(profile) if isinstance(each, Built)):
         if alert is None:
             click.echo("\n".join(words.explain(built.profile, built.rule_set, built.remarks, built.notes)))
             continue

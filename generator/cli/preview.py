@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from generator.cli.common import FINDINGS, PATHS, bases, exit_codes, progress
-from generator.findings import Finding, InputError, has_errors, in_order, render
+from generator.cli.common import FINDINGS, PATHS, compiled, exit_codes, progress
 
 if TYPE_CHECKING:
     from generator.build import Built, Overview
@@ -49,7 +48,7 @@ def preview(profile: Path, url: str | None, out: Path | None, last: str, choose:
     """
     from generator.preview.page import page
 
-    built = _built(profile)
+    built = compiled(profile)
     said, sections = _now(built, url, _span(last), _chosen(choose)) if url else _scenarios(built)
     problems = [problem for section in sections for each in section.answered for problem in each.problems]
     out = out or Path(f"{profile.stem}.html")
@@ -59,21 +58,6 @@ def preview(profile: Path, url: str | None, out: Path | None, last: str, choose:
         click.echo(problem, err=True)
     click.echo(str(out))
     return FINDINGS if problems else 0
-
-
-def _built(profile: Path) -> list[Built | Overview]:
-    """Everything that has dashboards among what a profile file compiles to. Raises InputError."""
-    from generator.build import build
-
-    results = list(build([profile]))
-    findings = [each for each in results if isinstance(each, Finding)]
-    if has_errors(findings):
-        raise InputError(findings)
-    if len(findings) == len(results):
-        raise InputError([*findings, *bases([profile])])
-    if findings:
-        click.echo(render(in_order(findings), "text"), err=True)
-    return [each for each in results if not isinstance(each, Finding)]
 
 
 def _now(
