@@ -188,10 +188,10 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     tested = [f"../rules/{path.name}" for path in rules.files]
     for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
         files[path] = head + filled(text.tests_yaml(replace(suite, groups=rules.groups), tested))
-    head = runbooks.header(profile).encode()
-    for alert, page in runbooks.pages(rule_set):
-        files[conventions.runbook_file(profile.name, alert)] = head + filled([page])
     shown = documents(rule_set)
+    head = runbooks.header(profile).encode()
+    for alert, page in runbooks.pages(rule_set, shown.evidence):
+        files[conventions.runbook_file(profile.name, alert)] = head + filled([page])
     dashboards = dashboard_files(header, rule_set, profile.dashboards, shown.files)
     if dashboards.findings:
         return dashboards.findings

@@ -7,9 +7,10 @@ and queries to paste that have passed the type checker.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from generator.dashboards.documents import Evidence
 from generator.profile import Profile
 from generator.rules import Rule, RuleSet, Runbook
 
@@ -28,8 +29,11 @@ def header(profile: Profile) -> str:
     )
 
 
-def pages(rule_set: RuleSet) -> Iterator[tuple[str, str]]:
-    """Every alert with its page, without the header. Placeholders stand for what the rule set's `names` puts back."""
+def pages(rule_set: RuleSet, evidence: Iterable[Evidence]) -> Iterator[tuple[str, str]]:
+    """Every alert with its page, without the header. Placeholders stand for what the rule set's `names` puts back.
+
+    `evidence` are the panels that show the conditions of alerts.
+    """
     rules: dict[str, list[Rule]] = {}
     parts: dict[str, list[Rule]] = {}
     for rule in rule_set.rules:
@@ -37,21 +41,26 @@ def pages(rule_set: RuleSet) -> Iterator[tuple[str, str]]:
             rules.setdefault(rule.name, []).append(rule)
         elif rule.template.part_of:
             parts.setdefault(rule.template.part_of, []).append(rule)
+    shown: dict[str, list[Evidence]] = {}
+    for each in evidence:
+        shown.setdefault(each.alert, []).append(each)
     symptom = SYMPTOM if SYMPTOM in rules else ""
     for name, alike in rules.items():
-        yield name, _page(tuple(alike), tuple(parts.get(name, ())), symptom if alike[0].template.cause else "")
+        needed = symptom if alike[0].template.cause else ""
+        yield name, _page(tuple(alike), tuple(parts.get(name, ())), needed, tuple(shown.get(name, ())))
 
 
 @lru_cache(maxsize=4096)
-def _page(rules: tuple[Rule, ...], parts: tuple[Rule, ...], symptom: str) -> str:
+def _page(rules: tuple[Rule, ...], parts: tuple[Rule, ...], symptom: str, shown: tuple[Evidence, ...]) -> str:
     """The page of one alert: its rules (several where scopes differ), and what is recorded for it alone.
 
-    `symptom` is the alert without whose condition it cannot fire.
+    `symptom` is the alert without whose condition it cannot fire, `shown` the panels that show its own.
     """
     first = rules[0]
     if first.runbook is None:
         raise first.template.error("has no runbook")
-    return "\n".join([*_meaning(first, first.runbook), *_measured(rules, parts, symptom), *_next(first.runbook)]) + "\n"
+    measured = _measured(rules, parts, symptom)
+    return "\n".join([*_meaning(first, first.runbook), *measured, *_next(first.runbook, shown)]) + "\n"
 
 
 def _meaning(rule: Rule, runbook: Runbook) -> Iterator[str]:
@@ -80,10 +89,13 @@ def _measured(rules: tuple[Rule, ...], parts: tuple[Rule, ...], symptom: str) ->
     yield from _code([part.expr for part in parts] or [rule.expr for rule in rules])
 
 
-def _next(runbook: Runbook) -> Iterator[str]:
+def _next(runbook: Runbook, shown: tuple[Evidence, ...]) -> Iterator[str]:
     yield ""
     yield "## What to look at next"
     yield ""
+    for dashboard in dict.fromkeys(each.dashboard for each in shown):
+        panels = dict.fromkeys(f"*{each.panel}*" for each in shown if each.dashboard == dashboard)
+        yield f"- The dashboard *{dashboard}*: {', '.join(panels)}"
     for question, query in runbook.look:
         yield f"- {question}"
         if query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -106,3 +107,20 @@ rules:
     monkeypatch.setattr(templates, "load", lambda: library)
     with pytest.raises(TemplateError, match="runbook: milvus_num_node has no label `rol`"):
         default_rules("2.6.19")
+
+
+def test_a_page_names_the_panels_that_show_what_its_alert_decides_by(compiled: Compile) -> None:
+    compiled()
+    page = Path("out/profile/runbooks/MilvusSearchQueueing.md").read_text("utf-8")
+    assert "- The dashboard *Milvus slow-search diagnosis*: *Queue: share of the time*, *Queue: mean wait*\n" in page
+
+
+def test_every_dashboard_and_panel_that_a_page_names_is_there(compiled: Compile) -> None:
+    compiled()
+    boards = [json.loads(path.read_bytes()) for path in Path("out/profile/dashboards").iterdir()]
+    titles = {board["title"].partition(" / ")[0] for board in boards}
+    titles |= {
+        inner["title"] for board in boards for panel in board["panels"] for inner in (panel, *panel.get("panels", ()))
+    }
+    for page in Path("out/profile/runbooks").iterdir():
+        assert set(re.findall(r"(?<![\w*])\*([A-Z][^*\n]+)\*", page.read_text("utf-8"))) <= titles, page

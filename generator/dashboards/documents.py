@@ -31,10 +31,23 @@ and on () count(milvus_build_info{} offset 5m)"""
 
 @dataclass(frozen=True, slots=True)
 class Documents:
-    """The dashboards of one profile, or of one fleet, as files, and the panels that were left out."""
+    """The dashboards of one profile, or of one fleet, as files, and the panels that were left out.
+
+    `evidence` names panels that show the conditions of alerts.
+    """
 
     files: Mapping[PurePosixPath, bytes]
     remarks: tuple[Remark, ...]
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A panel, by its title and that of its dashboard, which shows the condition of an alert."""
+
+    alert: str
+    dashboard: str
+    panel: str
 
 
 def uid(dashboard: str, name: str) -> str:
@@ -57,10 +70,11 @@ def documents(rule_set: RuleSet) -> Documents:
     profile = rule_set.profile
     files = {}
     remarks: list[Remark] = []
+    evidence: list[Evidence] = []
     for definition in shown:
         view = catalog.view(rule_set.release, definition.metrics)
         about = panels.reach(rule_set.setting, view, records)
-        text, left_out = _written(
+        written = _written(
             definition,
             rule_set.setting,
             about,
@@ -69,9 +83,19 @@ def documents(rule_set: RuleSet) -> Documents:
             tuple(uids.items()),
             bool(profile.deployments),
         )
-        files[conventions.dashboard_file(name, definition.name)] = names.filled([text])
-        remarks += left_out
-    return Documents(files, rule_set.in_full(remarks))
+        files[conventions.dashboard_file(name, definition.name)] = names.filled([written.text])
+        remarks += written.remarks
+        evidence += written.evidence
+    return Documents(files, rule_set.in_full(remarks), tuple(evidence))
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A dashboard with placeholders, what was left out, and which panels show the conditions of alerts."""
+
+    text: str
+    remarks: tuple[Remark, ...]
+    evidence: tuple[Evidence, ...]
 
 
 @lru_cache(maxsize=256)
@@ -83,13 +107,15 @@ def _written(
     interval: Duration,
     uids: tuple[tuple[str, str], ...],
     of_fleet: bool,
-) -> tuple[str, tuple[Remark, ...]]:
-    """A dashboard with placeholders, the same for profiles that differ in nothing else; and what was left out."""
+) -> _Written:
+    """A dashboard: the same for profiles that differ in nothing but what placeholders stand for."""
     from generator.dashboards import grafana
 
     filled = panels.fill(definition, about, dict(context))
     frame = _frame(definition, setting, about, interval, filled.choices, uids, of_fleet)
-    return grafana.dashboard_json(frame, filled.rows), filled.remarks
+    shown = (panel for row in filled.rows for panel in row.panels if panel.alert)
+    evidence = tuple(Evidence(panel.alert, definition.title, panel.title) for panel in shown)
+    return _Written(grafana.dashboard_json(frame, filled.rows), filled.remarks, evidence)
 
 
 def fleet_overview(fleet: str, rule_sets: Sequence[RuleSet]) -> Documents:
