@@ -21,8 +21,10 @@ rules: $(VENV)/ready
 	thresher schema --markdown > $(VENV)/profile.md && cp $(VENV)/profile.md docs/profile.md
 	thresher build examples --out examples/out --prune
 
+# One after the other where real servers are measured, side by side where nothing depends on time.
 test: $(VENV)/ready promtool
-	pytest
+	pytest tests/e2e
+	pytest tests --ignore tests/e2e --numprocesses auto
 
 lab: $(VENV)/ready e2e-parts
 	@python -m tests.e2e.lab $(LAB)

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from generator import catalog, promtool, testfile
+from tests import test_every_tool
 from tests.conftest import EXAMPLES, ROOT
-from tests.e2e import test_every_tool
 
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)

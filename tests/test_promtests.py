@@ -178,7 +178,7 @@ def test_promtool_proves_the_examples(
     name: str, promtool: str, thresher: Thresher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if (ROOT / ".tools/matrix/ready").exists():
-        pytest.skip("tests/e2e/test_every_tool.py does it with three of them")
+        pytest.skip("tests/test_every_tool.py does it with three of them")
     monkeypatch.setenv("PROMTOOL", promtool)
     run = thresher("test", EXAMPLES / "out" / name)
     assert run.exit_code == 0, run.stdout

@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import Thresher
 from tests.e2e.servers import VictoriaMetrics, await_that, victoriametrics
-from tests.e2e.test_every_tool import tool
+from tests.test_every_tool import tool
 
 pytestmark = pytest.mark.e2e
 
