@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
+from generator.conventions import SEVERITY
 from generator.dashboards.documents import Evidence
 from generator.profile import Profile
 from generator.rules import Rule, RuleSet, Runbook
@@ -60,15 +61,16 @@ def _page(rules: tuple[Rule, ...], parts: tuple[Rule, ...], symptom: str, shown:
     if first.runbook is None:
         raise first.template.error("has no runbook")
     measured = _measured(rules, parts, symptom)
-    return "\n".join([*_meaning(first, first.runbook), *measured, *_next(first.runbook, shown)]) + "\n"
+    severities = " or ".join(dict.fromkeys(dict(rule.labels)[SEVERITY] for rule in rules))
+    return "\n".join([*_meaning(first, first.runbook, severities), *measured, *_next(first.runbook, shown)]) + "\n"
 
 
-def _meaning(rule: Rule, runbook: Runbook) -> Iterator[str]:
+def _meaning(rule: Rule, runbook: Runbook, severities: str) -> Iterator[str]:
     labels = dict(rule.labels)
     kind = f"cause {labels['cause']}" if "cause" in labels else f"tier {labels['tier']}"
     yield f"# {rule.name}"
     yield ""
-    yield f"{_sentence(rule.template.says)} (severity {labels['severity']}, {kind})"
+    yield f"{_sentence(rule.template.says)} (severity {severities}, {kind})"
     yield ""
     yield "## What it means"
     yield ""
