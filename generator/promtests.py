@@ -187,7 +187,10 @@ def _group_cases(group: Group, stage: _Stage, borrowed: tuple[tuple[str, frozens
             fed[key] |= series
             siblings.setdefault(key, []).append((case, own))
     found = [_combined(tuple(members)) for members in siblings.values()]
-    needs = [(case.steps, case.density, case.feeds, read) for case, read in found]
+    # Of an alert, only one case can say when it fires.
+    needs = [
+        (case.steps, case.density, case.feeds | {check.alert for check in case.alerts}, read) for case, read in found
+    ]
     return _GroupCases(tuple(case for case, _ in found), tuple(needs), reads)
 
 
