@@ -386,7 +386,10 @@ def _annotations(body: _Body, alert: AlertContext) -> Texts:
     if body.template.verdict:
         parts = [record.partition(" ") for record in body.template.verdict]
         asked = [body.setting.series(record, operation=operation) for record, _, operation in parts]
-        texts[conventions.VERDICT] = verdict.annotation(body.setting.profile, body.setting.identity.split(", "), *asked)
+        scope = body.bindings.get("scope")
+        whose = " of all collections" if scope and (scope.collections or scope.others) else ""
+        identity = body.setting.identity.split(", ")
+        texts[conventions.VERDICT] = verdict.annotation(body.setting.profile, identity, asked, whose)
     if body.setting.runbook_base_url:
         texts[conventions.RUNBOOK_URL] = f"{body.setting.runbook_base_url}/{body.template.name}.md"
     if body.setting.dashboard_url:
