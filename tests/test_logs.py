@@ -44,8 +44,7 @@ def line(message: str = "Search slow", /, **fields: str) -> bytes:
 
 
 def query(text: bytes | str) -> SlowQuery:
-    found = parse(text if isinstance(text, bytes) else text.encode())
-    assert found is not None
+    (found,) = parse(text if isinstance(text, bytes) else text.encode())
     return found
 
 
@@ -260,17 +259,39 @@ def test_durations_are_read_as_go_prints_them(text: str, seconds: float) -> None
 )
 def test_a_line_without_a_duration_is_damaged(text: str) -> None:
     with pytest.raises(Broken):
-        parse(line(duration=text or "?").replace(b"[duration=?]", b""))
+        list(parse(line(duration=text or "?").replace(b"[duration=?]", b"")))
 
 
 @pytest.mark.parametrize("cut", range(len(HEAD) + 14, len(line(dsl='"a == 1"')) - 1, 7))
 def test_a_line_that_was_cut_is_damaged(cut: int) -> None:
     with pytest.raises(Broken):
-        parse(line(dsl='"a == 1"')[:cut])
+        list(parse(line(dsl='"a == 1"')[:cut]))
 
 
 def test_a_line_that_another_was_written_into_still_tells_of_the_other() -> None:
     assert query(line(collection="first")[:120] + line(collection="second")).collection == "second"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        AS_TEXT + AS_TEXT,
+        AS_TEXT + "\r" + AS_TEXT,
+        as_json() + as_json(),
+        json.dumps([json.loads(as_json())] * 2),
+        json.dumps([{"log": AS_TEXT}, {"log": as_json()}]),
+        json.dumps({"data": {"result": [{"stream": {"pod": "p"}, "values": [["1", AS_TEXT], ["2", AS_TEXT]]}]}}),
+        json.dumps({"hits": {"hits": [{"_source": {"message": AS_TEXT}}, {"_source": json.loads(as_json())}]}}),
+    ],
+    ids=["text", "old line ends", "json", "array", "array of lines", "answer of Loki", "answer of Elasticsearch"],
+)
+def test_several_slow_queries_in_one_line_are_all_read(text: str) -> None:
+    assert [found.trace for found in parse(text.encode())] == ["7c3a"] * 2
+
+
+def test_what_is_whole_beside_something_damaged_is_read(logs: Callable[..., Any]) -> None:
+    report = logs((as_json() + as_json()[:150]).encode())
+    assert (report["slow_queries"], report["skipped"]["damaged"]) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +306,7 @@ def test_a_line_that_another_was_written_into_still_tells_of_the_other() -> None
     ],
 )
 def test_what_only_mentions_a_slow_query_is_none(text: str) -> None:
-    assert parse(text.encode()) is None
+    assert not list(parse(text.encode()))
 
 
 def test_the_level_of_a_collection_is_told_by_the_guarantee_timestamp() -> None:
