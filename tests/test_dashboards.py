@@ -251,6 +251,8 @@ def test_every_alert_on_a_cause_has_its_evidence_with_a_line_where_it_decides(al
     ("alerts", "title", "line"),
     [
         ("{MilvusSearchQueueing: {threshold: 25%}}", "Queue: share of the time", 0.25),
+        ("{MilvusRequestsFailing: {threshold: 20%}}", "Failed and rejected", 0.2),
+        ("{MilvusSlowQueries: {threshold: 5/m}}", "Slow queries per minute", 5),
         ("{MilvusSearchQueueing: {min_time: 1s}}", "Queue: mean wait", 1000),
         ("{MilvusLargeSearchBatches: {least: 64}}", "Vectors per search (NQ)", 64),
         ("{MilvusColdCache: {threshold: 2h}}", "How long query nodes have run", 7200),
@@ -259,16 +261,40 @@ def test_every_alert_on_a_cause_has_its_evidence_with_a_line_where_it_decides(al
     ],
 )
 def test_the_line_is_where_the_profile_puts_it(dashboards: Compile, alerts: str, title: str, line: float) -> None:
-    assert lines(titled(dashboards(alerts=alerts, cpus="8")["diagnosis"], title)) == [line]
+    found = dashboards(alerts=alerts, cpus="8")
+    (panel,) = (panel for board in found.values() for panel in panels_of(board) if panel["title"] == title)
+    assert lines(panel) == [line]
 
 
 def test_an_alert_that_is_not_there_has_no_line_and_its_panel_says_why(dashboards: Compile) -> None:
-    found = dashboards(alerts="{MilvusSearchQueueing: {enabled: false}}", runbook_base_url="https://example.com")
+    disabled = json.dumps({name: {"enabled": False} for name in ("MilvusSearchQueueing", "MilvusRequestsFailing")})
+    found = dashboards(alerts=disabled, runbook_base_url="https://example.com")
     queue, cores = (titled(found["diagnosis"], title) for title in ("Queue: mean wait", "Processors in use"))
-    assert queue["description"].endswith("MilvusSearchQueueing is left out: disabled by the profile.")
+    failed = titled(found["latency"], "Failed and rejected")
+    gone = "is left out, and with it the line where it would fire: disabled by the profile."
+    assert queue["description"].endswith(f"MilvusSearchQueueing {gone}")
+    assert failed["description"].endswith(f"MilvusRequestsFailing {gone}")
     assert "the profile does not say how many CPUs a query node may use" in cores["description"]
-    assert (lines(queue), lines(cores)) == ([], [])
+    assert (lines(queue), lines(cores), lines(failed)) == ([], [], [])
     assert "links" not in queue
+
+
+def test_a_panel_says_when_its_alert_fires_for_every_scope(dashboards: Compile) -> None:
+    found = dashboards(collections="{hot: {thresholds: {slow_query_span: 10s}}}")
+    panel = titled(found["latency"], "Slow queries per minute")
+    assert "to other collections take longer than 5s" in panel["description"]
+    assert "; or when more than 1/m of search, query and hybrid_search requests to hot take" in panel["description"]
+    assert lines(panel) == [1]
+
+
+def test_variables_that_links_carry_mean_the_same_in_both_dashboards(dashboards: Compile) -> None:
+    """A link sets what has the same name there: the number of a proxy is none of a query node."""
+    of_name: dict[str, set[str]] = {}
+    for board in dashboards().values():
+        for variable in board["templating"]["list"]:
+            of_name.setdefault(variable["name"], set()).add(json.dumps(variable))
+    assert {"proxy_node", "query_node", "namespace"} <= of_name.keys()
+    assert all(len(definitions) == 1 for definitions in of_name.values())
 
 
 def test_every_threshold_is_in_sight_on_a_logarithmic_scale_too(dashboards: Compile) -> None:
