@@ -147,6 +147,13 @@ def test_thresholds_are_dashed_lines_where_they_are_measured(dashboards: Compile
     assert "investigate 100ms is measured at 128 ms, +28%" in panel["description"]
 
 
+def test_what_is_interpolated_is_not_called_exact(dashboards: Compile) -> None:
+    for panel in panels_of(dashboards(snap="interpolate")["latency"]):
+        assert "interpolated between 64 and 128 ms" not in panel["description"] or (
+            "exact" not in panel["description"].lower()
+        )
+
+
 def test_an_operation_with_thresholds_of_its_own_has_its_own_lines(dashboards: Compile) -> None:
     found = dashboards(operations="{query: {thresholds: {slow: 2s}}}")["latency"]
     tops = [
