@@ -171,6 +171,13 @@ def test_a_collection_with_thresholds_of_its_own_has_its_own_row(dashboards: Com
     assert "Search of products" in rows
 
 
+def test_the_latency_of_other_collections_is_not_that_of_all(dashboards: Compile) -> None:
+    found = dashboards(milvus='"2.4.23"', collections="{products: {thresholds: {slow: 500ms}}}")["latency"]
+    p99, p95, p50, _ = titled(found, "Search of other collections: latency")["targets"]
+    assert all('collection_name!="products"' in target["expr"] for target in (p99, p95, p50))
+    assert "Latency of search of other collections, at the proxy." in json.dumps(found)
+
+
 def test_the_tier_is_decided_by_what_the_alerts_of_the_profile_allow(dashboards: Compile) -> None:
     alerts = "{MilvusSearchLatencySlow: {quantile: 0.95}, MilvusRequestsFailing: {threshold: 2%}}"
     expr = titled(dashboards(alerts=alerts)["latency"], "Tier now")["targets"][0]["expr"]
@@ -201,6 +208,8 @@ def test_labels_that_would_clash_with_grafanas_own_names_become_other_variables(
     found = dashboards(selector="{datasource: a}")["latency"]
     assert [each["name"] for each in found["templating"]["list"]][:2] == ["datasource", "label_datasource"]
     assert 'datasource="$label_datasource"' in expressions(found)
+    found = dashboards(selector="{proxy_node: a}")["latency"]
+    assert [each["name"] for each in found["templating"]["list"]][1:3] == ["label_proxy_node", "proxy_node"]
 
 
 def test_grafana_finds_no_variable_in_a_value_of_the_profile(dashboards: Compile) -> None:

@@ -149,7 +149,7 @@ class Kind:
     headline: str
     operation: str
     function: str
-    of_collections: bool
+    of_some_collections: bool
     metric: str
     raw: str
     under: str
@@ -160,8 +160,8 @@ class Kind:
     lines_in_words: str
 
     @property
-    def of_deployment(self) -> bool:
-        return not self.of_collections
+    def of_all_collections(self) -> bool:
+        return not self.of_some_collections
 
 
 @dataclass(frozen=True, slots=True)
@@ -424,8 +424,9 @@ def fleet_reach(rule_sets: Sequence[RuleSet], view: View) -> tuple[Reach, dict[s
 
 
 def variable(label: str) -> str:
-    """The name of the variable that chooses the values of a label."""
-    return label if label != "datasource" and not label.startswith("__") else f"label_{label}"
+    """The name of the variable that chooses the values of a label that names deployments."""
+    taken = {"datasource", *(choice.name for each in definitions.load() for choice in each.choices)}
+    return f"label_{label}" if label in taken or label.startswith("__") else label
 
 
 def _literal(label: str, values: tuple[str, ...]) -> str:
@@ -697,7 +698,7 @@ def _kinds(scopes: tuple[PlacedScope, ...], names: Names) -> Iterator[Kind]:
                 headline=title[0].upper() + title[1:],
                 operation=operation,
                 function=FUNCTION_NAMES[operation],
-                of_collections=bool(scope.collections),
+                of_some_collections=bool(scope.collections) or scope.others,
                 metric=scope.metric,
                 raw=f'query_type="{operation}"{_collections(scope)}',
                 under=under,
