@@ -357,6 +357,72 @@ def test_records_of_one_file_are_known_to_the_others(tmp_path: Path) -> None:
     assert "give the file of the rule" in alone[0].right
 
 
+RECORDS = (
+    """
+- record: searches:p99
+  expr: >
+    histogram_quantile(0.99, sum by (le, namespace) (rate(milvus_proxy_sq_latency_bucket{query_type="search"}[5m])))
+""",
+    "- record: searches:rate5m\n  expr: sum by (le, namespace) (rate(milvus_proxy_sq_latency_bucket[5m]))",
+    "- record: requests:rate5m\n  expr: sum by (status) (rate(milvus_proxy_req_count[5m]))\n  labels: {tier: gold}",
+    "- record: core:rate5m\n  expr: sum by (type) (rate(internal_core_search_latency_sum[5m]))",
+)
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        'sum(requests:rate5m{status="total"}) > 5',
+        'sum(requests:rate5m{status=~"fail_.+"}) / sum(requests:rate5m{status="total", tier="gold"}) > 0.5',
+        'requests:rate5m{status="fail_input"} / ignoring (status) requests:rate5m{status="total"} > 0.5',
+        'requests:rate5m{status="$status", tier=~"$tier"} > 5',
+        'sum(core:rate5m{type="vector_latency"}) > 5',
+        'sum(searches:rate5m{le=~"128(\\\\.0)?"}) > 5',
+        'sum by (cluster) (searches:rate5m{le="+Inf", region="eu"}) > 5',
+        'max by (cluster) (searches:p99{cluster=~".+"} + searches:p99) > 500',
+        'searches:p99{namespace="vectors"} > 500',
+        'searches:p99{query_type=""} > 500',
+    ],
+)
+def test_matchers_select_among_records(linted: Linted, expr: str) -> None:
+    assert linted(rules(*RECORDS, f"- alert: A\n  expr: '{expr}'")) == []
+
+
+@pytest.mark.parametrize(
+    ("expr", "code"),
+    [
+        ('searches:p99{collection_name="x"} > 500', "lost-label"),
+        ('searches:p99{query_type!="query"} > 500', "lost-label"),
+        ('searches:p99{pod="x"} > 500', "lost-label"),
+        ('searches:p99{namespace="x"} > 0.5', "unit-mismatch"),
+        ('sum by (cluster) (sum(searches:rate5m{le="+Inf"})) > 500', "lost-label"),
+        ('searches:rate5m{le="100"} > 5', "unknown-bucket"),
+        ('searches:rate5m{le="128"} > 5', "le-spelling"),
+        ('requests:rate5m{status="fail"} > 5', "impossible-value"),
+        ('requests:rate5m{status!~"total", tier="silver"} > 5', "impossible-value"),
+        ('sum(requests:rate5m{status!="success"}) > 5', "counts-total-twice"),
+        ('requests:rate5m{status="fail_input"} / requests:rate5m{status="total"} > 0.5', "sides-never-match"),
+        ('sum(core:rate5m{type!=""}) > 5', "mixed-units"),
+        ('rate(requests:rate5m{status="total"}[5m]) > 5', "rate-of-gauge"),
+    ],
+)
+def test_what_matchers_do_not_find_among_records(linted: Linted, expr: str, code: str) -> None:
+    entry = f"- alert: A\n  expr: '{expr}'"
+    found = linted(rules(*RECORDS, entry))
+    assert codes(found) == [code]
+    assert found[0][0] == rules(*RECORDS, entry).count("\n")
+
+
+def test_records_that_differ_in_the_value_of_a_label_only(linted: Linted) -> None:
+    entry = (
+        "- record: searches:quantile\n  labels: {{quantile: '{0}'}}\n"
+        "  expr: histogram_quantile({0}, sum by (le) (rate(milvus_proxy_sq_latency_bucket[5m])))"
+    )
+    asked = '- alert: A\n  expr: searches:quantile{quantile="0.99"} > 0.5'
+    text = rules(entry.format(0.5), entry.format(0.99), asked)
+    assert codes(linted(text)) == ["unit-mismatch"]
+
+
 def test_nothing_is_known_of_records_that_are_written_in_two_ways(linted: Linted) -> None:
     entry = "- record: milvus_x\n  expr: max({}) by (pod)\n"
     both = ("milvus_querynode_consume_tt_lag_ms", "milvus_querynode_read_task_ready_len")

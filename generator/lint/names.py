@@ -30,6 +30,8 @@ _AMBIGUOUS = frozenset({
     "built", "domain", "fs", "location", "meta", "mode", "mq", "name", "path", "policy", "pool", "priority", "reason",
     "role", "scope", "shard", "source", "term", "version",
 })  # fmt: skip
+# Labels that scraping adds, mostly in Kubernetes, and that no server is given as its external labels.
+_OF_TARGETS = frozenset({"container", "endpoint", "instance", "job", "namespace", "node", "pod", "service"})
 # What people write for a label of Milvus.
 _MEANT = {
     "code": "status", "coll": "collection_name", "collection": "collection_name", "collectionname": "collection_name",
@@ -125,6 +127,11 @@ class Labels:
         if self.complete:
             return True
         return _is_meant_for_milvus(label, frozenset(having))
+
+    def may_be_external(self, label: str) -> bool:
+        """Whether a label may be one of those that a server adds to all of its series, also to what it records."""
+        known = label in self.targets or label in _OF_TARGETS or label in _vocabulary() or label.lower() in _MEANT
+        return not self.complete and not known
 
 
 @lru_cache(maxsize=4096)
