@@ -309,6 +309,21 @@ def test_the_fix_of_a_spelling_finds_every_bucket_that_is_selected(thresher: Thr
     assert 'write le=~"64(\\\\.0)?|128(\\\\.0)?"' in run.stdout
 
 
+@pytest.mark.parametrize(
+    ("matchers", "right"),
+    [
+        ("", 'select one: status="total" for all requests'),
+        ('{status!="success"}', 'leave out `total`, too: status!~"success|total"'),
+        ('{status=~"total|retry"}', 'select one: status="total" for all requests'),
+    ],
+)
+def test_the_fix_of_counting_twice_says_what_to_leave_out(
+    thresher: Thresher, tmp_path: Path, matchers: str, right: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(alert(f"sum(rate(milvus_proxy_req_count{matchers}[5m])) > 5"), "utf-8")
+    assert f"; {right} [counts-total-twice]" in thresher("lint", tmp_path, "--milvus", RELEASE).stdout
+
+
 def test_labels_of_other_releases(linted: Linted) -> None:
     grouped = alert("sum by (collection_name) (rate(milvus_proxy_sq_latency_count[5m])) > 5")
     joined = alert("sum(milvus_num_node) > 5 and on (collection_name) rate(milvus_proxy_sq_latency_count[5m])")
@@ -792,6 +807,7 @@ def test_panels_may_show_counters(linted: Linted) -> None:
     [
         ("- alert: A\n  expr: milvus_nope > 1  # thresher: ignore unknown-metric", True),
         ("- alert: A\n  expr: milvus_nope > 1  # known; thresher: ignore unknown-label, unknown-metric", True),
+        ("- alert: A\n  expr: milvus_nope > 1  # thresher: ignore unknown-metric of an exporter of ours", True),
         ("- alert: A\n  expr: milvus_nope > 1  # thresher: ignore unknown-label", False),
         (
             "# thresher: ignore unknown-metric\n# because\n- alert: A\n  for: 5m\n  expr: |\n    up + milvus_nope > 1",

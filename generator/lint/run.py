@@ -218,7 +218,7 @@ class _Comments:
                 alone.add(number)
             if not (found := _COMMENT.search(line)):
                 continue
-            codes[number] = frozenset(re.split("[ ,]+", found[1]))
+            codes[number] = frozenset(re.split(r"\s*,\s*", found[1]))
             for code in sorted(codes[number] - CODES.keys()):
                 right = f"did you mean {nearest(code)}?" if nearest(code) else f"there are {', '.join(CODES)}"
                 wrong = f"there is no code `{code}` to ignore"

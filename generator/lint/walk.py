@@ -342,8 +342,12 @@ class Walk(Selectors):
             and "status" not in labels
             and not inner.fixed & _TOTAL
         ):
-            wrong = f"{op}() over every status of {inner.series} counts requests twice: `total` is a series of its own"
+            wrong = f"{op}() over `total` and other values of `status` counts requests twice: `total` is all of them"
             right = 'select one: status="total" for all requests'
+            every = inner.valued_by.values["status"] if inner.valued_by else ()
+            left_out = [each for each in every if each not in inner.statuses]
+            if 0 < len(left_out) < len(inner.statuses):
+                right = f"leave out `total`, too: status!~{quoted_string('|'.join([*left_out, 'total']))}"
             self.complain("counts-total-twice", inner.at, wrong, right)
 
     def _mixed(self, inner: Vector, labels: frozenset[str]) -> None:
