@@ -41,7 +41,8 @@ def expressions(dashboard: Node, outer: Passage) -> Iterator[Expression]:
     for panel in _panels(dashboard):
         yield from _of_panel(panel, outer, plugins)
     for annotation in dashboard.get("annotations", "list").items:
-        expr = annotation.get("expr")
+        # Grafana 9 moved the query into a target.
+        expr = annotation.get("expr") if annotation.get("expr").text else annotation.get("target", "expr")
         if expr.text and _is_prometheus(plugins, annotation.get("datasource")):
             where = f"annotation {annotation.get('name').text}"
             yield Expression(expr.passage(outer), where, "query")

@@ -112,7 +112,8 @@ class Selectors(Reporter):
         elif op in ("=", "=~") and not is_variable(value) and not _accepts(op, value, recorded):
             shown = f"{label}{op}{quoted_string(value)}"
             wrong = f"{name} never has `{shown}`: it is recorded with {label}={quoted_string(recorded)}"
-            self.complain("impossible-value", place, wrong, "ask for that; if another rule records it, give the file of the rule, too")
+            right = "ask for that; if another rule records it, give the file of the rule, too"
+            self.complain("impossible-value", place, wrong, right)
 
     def instead_of_label(self, label: str, labels: Iterable[str]) -> str:
         if likely := meant(label, labels):
