@@ -128,6 +128,24 @@ def relabelled(node: Any, label: str, old: str, new: str) -> Any:
     return tuple(relabelled(part, label, old, new) for part in node)
 
 
+def regrouped(node: Any, old: frozenset[str], new: frozenset[str]) -> Any:
+    """The expression with other labels wherever results are told apart, or paired, by all of the old ones."""
+    if not isinstance(node, tuple):
+        return node
+
+    def by(labels: tuple[str, tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
+        named = frozenset(labels[1])
+        keeps = "By" in labels[0] or "Include" in labels[0]
+        return (labels[0], tuple(sorted(named - old | new))) if keeps and old <= named else labels
+
+    parts = tuple(regrouped(part, old, new) for part in node)
+    if node and node[0] == "aggregate":
+        return (*node[:2], by(node[2]), *parts[3:])
+    if node and node[0] == "binary" and node[2][0]:
+        return (*node[:2], (by(node[2][0]), *node[2][1:]), *parts[3:])
+    return parts
+
+
 def differences(old: Node, new: Node) -> list[Difference]:
     """Where two expressions differ; a single `other` when they are built differently."""
     if old == new:
