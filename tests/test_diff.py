@@ -302,6 +302,25 @@ def test_deployments_of_a_fleet_that_are_covered_no_longer_or_by_other_rules(wri
         new,
     )
     assert any(line.endswith("covers namespace=four: covers more deployments now") for line in said)
+    assert not any("another expression" in line for line in said)
+
+
+def test_deployments_that_other_rules_take_over_are_not_left_alone(write: Write, thresher: Thresher) -> None:
+    def build(out: str, *deployments: str) -> None:
+        listed = "".join(f"\n  - {{selector: {{namespace: {each}}}}}" for each in deployments)
+        path = write("fleet.yaml", identity="[namespace]", selector="", deployments=listed)
+        assert thresher("build", path, "--out", out).exit_code == 0
+
+    own = '}, milvus: "2.5.4", labels: {team: search'
+    build("a", "one", f"two{own}", f"three{own}")
+    build("b", "one", "two", "three")
+    build("c", "one", "two")
+    for out, effect in (
+        ("b", "its deployments are covered by fleet-2-6-19 now"),
+        ("c", "nobody is told any more of namespace=three"),
+    ):
+        (said,) = (line for line in lines(thresher("diff", "a", out)) if ": removed, " in line and "alerts" in line)
+        assert said.endswith(f": {effect}")
 
 
 def dashboard(*panels: tuple[str, str]) -> str:

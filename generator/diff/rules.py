@@ -13,7 +13,17 @@ from typing import Any
 from generator import catalog, conventions
 from generator.diff.change import Change, Renames, coverage, listed, seconds, shortly, spaced, values
 from generator.diff.dashboards import Readers
-from generator.diff.expressions import Difference, Node, differences, form, regrouped, relabelled, renamed, series
+from generator.diff.expressions import (
+    Difference,
+    Node,
+    differences,
+    form,
+    of_any,
+    regrouped,
+    relabelled,
+    renamed,
+    series,
+)
 from generator.diff.match import Matched, Pair, match, of_profile
 from generator.diff.read import Rule, Version
 from generator.promql.tree import Matcher
@@ -72,8 +82,10 @@ class Rules:
         """Where the expression of each pair differs, by its place among the pairs; new names are no difference."""
         found = {}
         for index, pair in enumerate(self.matched.pairs):
-            old, new = self._form(pair.old), form(pair.new.expr)
-            found[index] = differences(renamed(old, self.matched.names), new) if old != new else []
+            as_it_is, new = self._form(pair.old), form(pair.new.expr)
+            old = renamed(as_it_is, self.matched.names)
+            same = as_it_is == new or of_any(old, self._deployments_by) == of_any(new, self._deployments_by)
+            found[index] = [] if same else differences(old, new)
         return found
 
     def changes(self) -> Iterator[Change]:
@@ -140,15 +152,19 @@ class Rules:
                 yield change(f"rules are evaluated every {old or 'default interval'} -> {new or 'default interval'}")
 
     @cached_property
-    def _selected_by(self) -> set[str]:
-        """The labels whose change the manifests tell of."""
+    def _deployments_by(self) -> set[str]:
+        """The labels that deployments are selected by, where the manifests tell that these change."""
         before, after = (
             (each.get("selector", {}), each.get("deployments"), each.get("identity")) for each in self.manifests
         )
-        found = set(_OF_REQUESTS) if self._scopes[0] != self._scopes[1] else set()
-        if before != after:
-            found |= {label for side in self.manifests for label in (*side.get("selector", {}), *side["identity"])}
-        return found
+        if before == after:
+            return set()
+        return {label for side in self.manifests for label in (*side.get("selector", {}), *side["identity"])}
+
+    @cached_property
+    def _selected_by(self) -> set[str]:
+        """The labels whose change the manifests tell of."""
+        return self._deployments_by | (_OF_REQUESTS if self._scopes[0] != self._scopes[1] else set())
 
     @cached_property
     def _scopes(self) -> tuple[list[str], list[str]]:
