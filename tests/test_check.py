@@ -121,6 +121,12 @@ def test_a_changed_profile_makes_files_stale(write: Write, check: Callable[..., 
     assert verdict.startswith(f"out: {len(said)} findings; ")
 
 
+def test_what_was_built_for_a_platform_is_checked_for_it(check: Callable[..., Run], thresher: Thresher) -> None:
+    assert thresher("build", "profiles", "--target", "mimir").exit_code == 0
+    assert check("--target", "mimir").exit_code == 0
+    assert check().exit_code == 1
+
+
 def test_a_file_that_is_not_yielded_any_more_is_left_over(write: Write, check: Callable[..., Run]) -> None:
     write("profiles/prod.yaml", alerts="{MilvusDown: {enabled: false}}")
     runbook = "out/prod/runbooks/MilvusDown.md: the profile prod does not yield this file any more"
