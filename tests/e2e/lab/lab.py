@@ -46,11 +46,15 @@ Load = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to the server, and what must be said of it. The healthy server is one, too, with nothing to say."""
+    """What is done to the server, and what must be said of it. The healthy server is one, too, with nothing to say.
+
+    After the fault, nothing may have fired for `settles_s` on end before the server is called healthy again.
+    """
 
     name: str
     loads: tuple[Load, ...] = ()
     stop: bool = False
+    settles_s: float = 0
     fires: tuple[str, ...] = ()
     may: tuple[str, ...] = ()
     verdict: str = ""
@@ -85,10 +89,11 @@ def _fault(
     loads: list[Load] | None = None,
     may: list[str] | None = None,
     stop: bool = False,
+    settles_s: float = 0,
     verdict: str = "",
 ) -> Fault:
     """A fault as a file describes it."""
-    return Fault(name, tuple(loads or ()), stop, tuple(fires), tuple(may or ()), verdict)
+    return Fault(name, tuple(loads or ()), stop, settles_s, tuple(fires), tuple(may or ()), verdict)
 
 
 @dataclass(frozen=True)
@@ -150,17 +155,29 @@ class Lab:
         muted = frozenset(alert.labels["alertname"] for alert in told if alert.muted)
         yield Outcome(fault, self.fired(Span(start, until)), muted, first_line(told))
 
+    def settle(self, seconds: float) -> None:
+        """Waits until nothing has been pending or fired for so long: the server may still work on what nobody wants."""
+        last = time.time()
+
+        def settled() -> bool:
+            nonlocal last
+            if not self.silent():
+                last = time.time()
+            return time.time() - last >= seconds
+
+        await_that(f"nothing had fired for {seconds} s", settled, self.milvus)
+
+    def silent(self) -> bool:
+        """Whether nothing is pending or fires."""
+        return not self.prometheus.ask("alerts")["alerts"] and not self.alertmanager.alerts()
+
     def healthy(self) -> Outcome:
         """Waits until nothing fires any more, and then looks on for a while."""
-
-        def silent() -> bool:
-            return not self.prometheus.ask("alerts")["alerts"] and not self.alertmanager.alerts()
-
-        await_that("nothing fired any more", silent, self.milvus)
+        await_that("nothing fired any more", self.silent, self.milvus)
         start = time.time()
         time.sleep(BASELINE_S)
         # Where other programs take the CPU, an alert may be pending now and then: it would be taken for the fault's.
-        await_that("nothing was pending", silent, self.milvus)
+        await_that("nothing was pending", self.silent, self.milvus)
         return Outcome(Fault("healthy"), self.fired(Span(start, time.time())))
 
     def fired(self, span: Span) -> dict[str, float]:
@@ -194,6 +211,8 @@ def outcomes(experiment: Experiment, folder: Path, profile: Path = PROFILE) -> I
         lab = Lab(milvus, prometheus, alertmanager, folder)
         for fault in experiment.faults:
             yield from lab.induce(fault)
+            if fault.settles_s:
+                lab.settle(fault.settles_s)
 
 
 def fill(name: str, collection: Mapping[str, Any], folder: Path) -> None:

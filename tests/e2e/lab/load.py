@@ -18,6 +18,7 @@ import threading
 import time
 from typing import Any
 
+import grpc  # type: ignore[import-not-found]
 import numpy as np  # type: ignore[import-not-found]
 import pymilvus as milvus  # type: ignore[import-not-found]
 
@@ -106,7 +107,7 @@ def search(
             try:
                 searched.search(**request, timeout=timeout_s)
                 result = "ok"
-            except milvus.MilvusException:
+            except (milvus.MilvusException, grpc.RpcError):
                 result = "failed"
             sys.stdout.write(f"{result} {(time.perf_counter() - start) * 1000:.1f}\n")
             sys.stdout.flush()
