@@ -74,6 +74,11 @@ def foreign_on_top() -> None:
     Path("out/kustomization.yml").write_text("resources: []\n", "utf-8")
 
 
+def directory() -> None:
+    RULES.unlink()
+    RULES.mkdir()
+
+
 def left_over() -> None:
     shutil.copytree("out/prod", "out/gone")
     manifest = Path("out/gone/MANIFEST.json")
@@ -91,6 +96,7 @@ NOT_GIVEN = (
     [
         (missing, f"{RULES}: is missing; run `thresher build` [missing]"),
         (foreign, f"out/prod/rules/mine.yaml: {NOT_WRITTEN}"),
+        (directory, f"{RULES}: is a directory, and in the way of a file; move it [foreign]"),
         (foreign_on_top, f"out/kustomization.yml: {NOT_WRITTEN}"),
         (left_over, f"out/gone/MANIFEST.json: the output of gone, {NOT_GIVEN}"),
     ],
