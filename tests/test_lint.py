@@ -310,6 +310,30 @@ def test_the_fix_of_a_spelling_finds_every_bucket_that_is_selected(thresher: Thr
 
 
 @pytest.mark.parametrize(
+    "buckets",
+    [
+        (
+            "sum by (le) (rate(milvus_proxy_sq_latency_bucket[5m]))"
+            " + sum by (le) (rate(milvus_proxy_req_latency_bucket[5m]))"
+        ),
+        "sum by (le, pod) (rate(milvus_proxy_sq_latency_bucket[5m])) * on (pod) group_left (node) kube_pod_info",
+        "kube_pod_info * on (pod) group_right () sum by (le, pod) (rate(milvus_proxy_sq_latency_bucket[5m]))",
+    ],
+)
+def test_quantiles_of_buckets_that_are_joined_with_something(linted: Linted, buckets: str) -> None:
+    assert linted(alert(f"histogram_quantile(0.99, {buckets}) > 1000")) == []
+    assert codes(linted(alert(f"histogram_quantile(0.99, {buckets}) > 0.5"))) == ["unit-mismatch"]
+    without = buckets.replace("le, ", "").replace("by (le) ", "")
+    assert set(codes(linted(alert(f"histogram_quantile(0.99, {without}) > 1000")))) == {"quantile-without-le"}
+
+
+def test_how_long_something_lasts_is_no_threshold(linted: Linted) -> None:
+    expr = "histogram_quantile(0.99, sum by (le) (rate(milvus_proxy_sq_latency_bucket[5m]))) > 30"
+    assert linted(alert(expr, summary="p99 too high for 30s")) == []
+    assert codes(linted(alert(expr, summary="p99 above 30s for 5m"))) == ["unit-mismatch"]
+
+
+@pytest.mark.parametrize(
     ("matchers", "right"),
     [
         ("", 'select one: status="total" for all requests'),

@@ -514,7 +514,10 @@ class Walk(Selectors):
             conditional=(compares and not is_bool) or left.conditional or right.conditional,
             ceiling=1.0 if share else left.ceiling if compares and not is_bool else None,
             capped_by="a share of requests is at most 1" if share else left.capped_by if compares else "",
-            bounds=left.bounds,
+            buckets=kept.buckets if "le" in labels else None,
+            bounds=kept.bounds if not (left.bounds and right.bounds) or left.bounds == right.bounds else (),
+            rated=kept.rated,
+            one_bucket=kept.one_bucket,
             mean=mean,
             quantile=left.quantile and compares,
         )
