@@ -327,6 +327,20 @@ def test_quantiles_of_buckets_that_are_joined_with_something(linted: Linted, buc
     assert set(codes(linted(alert(f"histogram_quantile(0.99, {without}) > 1000")))) == {"quantile-without-le"}
 
 
+@pytest.mark.parametrize(
+    ("expr", "right"),
+    [
+        ("milvus_querynode_num < 3", "the nearest that Milvus has is milvus_querycoord_querynode_num"),
+        ("milvus_proxy_req_total > 3", "did you mean milvus_proxy_req_count?"),
+        ("milvus_datacoord_index_task_count > 3", "; read milvus_datacoord_task_count"),
+        ('milvus_datacoord_segment_num{state="Growing"} > 3', "did you mean segment_state?"),
+    ],
+)
+def test_the_fix_names_what_is_meant(thresher: Thresher, tmp_path: Path, expr: str, right: str) -> None:
+    (tmp_path / "a.yaml").write_text(alert(expr), "utf-8")
+    assert right in thresher("lint", tmp_path, "--milvus", RELEASE).stdout
+
+
 def test_how_long_something_lasts_is_no_threshold(linted: Linted) -> None:
     expr = "histogram_quantile(0.99, sum by (le) (rate(milvus_proxy_sq_latency_bucket[5m]))) > 30"
     assert linted(alert(expr, summary="p99 too high for 30s")) == []
