@@ -622,10 +622,19 @@ spec:
 def test_metricsql_is_no_failure(thresher: Thresher, tmp_path: Path, expr: str, severity: str) -> None:
     groups = json.loads(alert(expr))
     resource = {"apiVersion": "operator.victoriametrics.com/v1beta1", "kind": "VMRule", "spec": groups}
-    (tmp_path / "a.yaml").write_text(json.dumps(resource), "utf-8")
-    run = thresher("lint", tmp_path / "a.yaml", "--milvus", RELEASE, "--format", "json")
-    (found,) = json.loads(run.stdout)["findings"]
-    assert (run.exit_code, found["code"], found["severity"]) == (int(severity == "error"), "syntax", severity)
+    of_vmalert = {"groups": [{**groups["groups"][0], "eval_offset": "5s"}]}
+    for content in (resource, of_vmalert):
+        (tmp_path / "a.yaml").write_text(json.dumps(content), "utf-8")
+        run = thresher("lint", tmp_path / "a.yaml", "--milvus", RELEASE, "--format", "json")
+        (found,) = json.loads(run.stdout)["findings"]
+        assert (run.exit_code, found["code"], found["severity"]) == (int(severity == "error"), "syntax", severity)
+
+
+@pytest.mark.parametrize("platform", ["mimir", "victoriametrics"])
+def test_what_is_built_for_a_platform_is_sound(write: Callable[..., Path], thresher: Thresher, platform: str) -> None:
+    assert thresher("build", write(), "--target", platform).exit_code == 0
+    run = thresher("lint", "out", "--milvus", RELEASE)
+    assert run.exit_code == 0, run.stdout
 
 
 def test_rule_groups_within_the_values_of_a_chart(linted: Linted) -> None:

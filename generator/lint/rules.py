@@ -9,10 +9,16 @@ from generator.lint.expressions import Expression
 from generator.lint.nodes import Node, Passage
 
 _COMMENT = re.compile(r"(?:^|\s)#[^\n]*")
+# Keys of groups that only vmalert knows (docs.victoriametrics.com/victoriametrics/vmalert), so that MetricsQL is meant.
+_OF_VMALERT = frozenset({
+    "concurrency", "debug", "eval_alignment", "eval_delay", "eval_offset", "extra_filter_labels", "headers",
+    "notifier_headers", "params", "type",
+})  # fmt: skip
 
 
 def expressions(groups: Node, outer: Passage, *, metricsql: bool = False) -> Iterator[Expression]:
     """The expression of every rule in a list of groups."""
+    metricsql = metricsql or any(_OF_VMALERT & group.entries.keys() for group in groups.items)
     for group in groups.items:
         for rule in group.get("rules").items:
             if rule.get("data").items:
