@@ -345,6 +345,18 @@ def test_panels_that_come_and_go(
     ]
 
 
+def test_dashboards_of_every_age_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresher: Thresher) -> None:
+    monkeypatch.chdir(tmp_path)
+    new = json.loads(dashboard(("Kept", "up"), ("Come", "up")))
+    (row,) = json.loads(dashboard(("Kept", "up"), ("Gone", "up")))["panels"]
+    Path("a.json").write_text(json.dumps({"uid": "x", "title": "API", "rows": [{**row, "type": None}]}), "utf-8")
+    Path("b.json").write_text(json.dumps({"dashboard": new, "meta": {}}), "utf-8")
+    assert lines(thresher("diff", "a.json", "b.json")) == [
+        "dashboard API: panel Gone (Top) removed",
+        "dashboard API: panel Come (Top) added",
+    ]
+
+
 def test_many_panels_share_a_line_and_one_of_several_with_a_title_may_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresher: Thresher
 ) -> None:
