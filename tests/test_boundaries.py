@@ -313,7 +313,7 @@ def test_alerts_fire_exactly_when_more_requests_are_slow_than_the_profile_allows
     release: str, snap: str, promtool: str
 ) -> None:
     @seed(f"{release} {snap}")
-    @settings(max_examples=3, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=3, database=None, suppress_health_check=list(HealthCheck))
     @given(st.data())
     def holds(data: st.DataObject) -> None:
         question = data.draw(questions(release, snap))

@@ -145,7 +145,7 @@ _DEPLOYMENTS = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(_DEPLOYMENTS)
 def test_every_deployment_is_matched_by_exactly_one_rule_set_and_that_is_its_own(
     deployments: list[tuple[str, str, str]],

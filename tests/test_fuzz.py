@@ -226,7 +226,6 @@ def draw_and_check(number: int, accepted: list[bytes] | None = None) -> None:
     @settings(
         max_examples=number,
         derandomize=True,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
     )

@@ -535,7 +535,7 @@ def test_position_in_json(linted: Linted) -> None:
 
 
 @given(st.text(max_size=30), st.sampled_from(["json", "double", "single", "literal", "folded"]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_character_of_a_text_is_found_where_it_stands(value: str, style: str) -> None:
     value = "".join(char for char in value if char.isprintable()).strip() + "x"
     if style == "json":
@@ -1091,7 +1091,7 @@ def _nested(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("milvus_nope"), _nested))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_document_is_too_strange(tmp_path_factory: pytest.TempPathFactory, document: Any) -> None:
     path = tmp_path_factory.mktemp("strange") / "a.json"
     path.write_text(json.dumps(document), "utf-8")
@@ -1110,7 +1110,7 @@ _PIECES = st.sampled_from(
 
 
 @given(st.lists(_PIECES, max_size=14))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_no_expression_is_too_strange(tmp_path_factory: pytest.TempPathFactory, pieces: Iterable[str]) -> None:
     path = tmp_path_factory.mktemp("strange") / "a.json"
     path.write_text(dashboard(panel("".join(pieces), kind="graph")), "utf-8")

@@ -47,7 +47,7 @@ _TEXTS = st.text(st.sampled_from("abZ09._-/'\"\\ {}$é|*:%#^01^"), min_size=1, m
 )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(_TEXTS, _TEXTS, _TEXTS, st.integers(2, 30), st.integers(400, 2000))
 def test_no_text_of_a_profile_shows_the_difference(
     value: str, label: str, annotation: str, healthy: int, slow: int

@@ -72,7 +72,7 @@ def test_paths_are_readable_and_cannot_deceive(keys: tuple[str | int, ...], text
     assert dotted(keys) == text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(alphabet=st.sampled_from("ab1:-[]{},\"'#&*!|>\n\t \u00e9~<?%@`"), max_size=80))
 def test_no_text_ends_in_an_exception(text: str) -> None:
     document, findings = parse(text, "f.yaml")
