@@ -18,7 +18,7 @@ import threading
 import time
 from typing import Any
 
-import grpc  # type: ignore[import-not-found]
+import grpc  # type: ignore[import-untyped]
 import numpy as np  # type: ignore[import-not-found]
 import pymilvus as milvus  # type: ignore[import-not-found]
 
