@@ -466,6 +466,13 @@ def test_what_matchers_do_not_find_among_records(linted: Linted, expr: str, code
     assert found[0][0] == rules(*RECORDS, entry).count("\n")
 
 
+def test_records_have_the_labels_of_their_group(linted: Linted) -> None:
+    entry = "- record: searches:rate5m\n  expr: sum(rate(milvus_proxy_sq_latency_count[5m]))"
+    text = rules(entry, '- alert: A\n  expr: searches:rate5m{query_type="search"} > 5')
+    assert codes(linted(text)) == ["lost-label"]
+    assert linted(text.replace("- name: g", "- name: g\n  labels: {query_type: search}")) == []
+
+
 def test_records_that_differ_in_the_value_of_a_label_only(linted: Linted) -> None:
     entry = (
         "- record: searches:quantile\n  labels: {{quantile: '{0}'}}\n"

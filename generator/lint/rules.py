@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from generator.lint.expressions import Expression
 from generator.lint.nodes import Node, Passage
@@ -24,12 +24,12 @@ def expressions(groups: Node, outer: Passage, *, metricsql: bool = False) -> Ite
             if rule.get("data").items:
                 yield from _of_grafana(rule, outer)
             elif rule.get("expr").text:
-                yield _of(rule, outer, metricsql=metricsql)
+                yield _of(rule, group.get("labels").entries, outer, metricsql=metricsql)
 
 
-def _of(rule: Node, outer: Passage, *, metricsql: bool) -> Expression:
+def _of(rule: Node, of_group: Mapping[str, Node], outer: Passage, *, metricsql: bool) -> Expression:
     alert, record = rule.get("alert").text, rule.get("record").text
-    labels = rule.get("labels").entries
+    labels = {**of_group, **rule.get("labels").entries}
     texts = [*rule.get("annotations").entries.values(), *labels.values()] if alert else []
     return Expression(
         passage=rule.get("expr").passage(outer),
