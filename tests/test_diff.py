@@ -357,6 +357,14 @@ def test_dashboards_of_every_age_are_read(tmp_path: Path, monkeypatch: pytest.Mo
     ]
 
 
+def test_labels_of_a_group_are_those_of_its_rules(compare: Compare) -> None:
+    info = "        labels: {severity: info}\n"
+    of_group = (info, ""), ("    interval: 30s\n", "    interval: 30s\n    labels: {severity: info}\n")
+    said = lines(compare(*of_group))
+    assert [line for line in said if line.startswith(("Slow", "Quiet"))] == []
+    assert "Missed: severity none -> info" in said
+
+
 def test_many_panels_share_a_line_and_one_of_several_with_a_title_may_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresher: Thresher
 ) -> None:

@@ -314,16 +314,19 @@ def _rules(data: Mapping[str, Any]) -> Iterator[Rule]:
         given = group.get("rules") if isinstance(group, dict) else None
         for rule in given if isinstance(given, list) else ():
             if isinstance(rule, dict) and "expr" in rule and ("alert" in rule or "record" in rule):
-                yield _rule(rule, group.get("interval"))
+                yield _rule(rule, group)
 
 
-def _rule(rule: Mapping[str, Any], interval: object) -> Rule:
+def _rule(rule: Mapping[str, Any], group: Mapping[str, Any]) -> Rule:
+    interval = group.get("interval")
+
     def text(key: str) -> str:
         return "" if rule.get(key) is None else str(rule[key])
 
-    def pairs(key: str) -> Pairs:
-        given = rule.get(key)
-        return tuple(sorted((str(k), str(v)) for k, v in given.items())) if isinstance(given, dict) else ()
+    def pairs(*given: object) -> Pairs:
+        return tuple(
+            sorted({str(k): str(v) for each in given if isinstance(each, dict) for k, v in each.items()}.items())
+        )
 
     return Rule(
         name=text("alert") or text("record"),
@@ -331,8 +334,8 @@ def _rule(rule: Mapping[str, Any], interval: object) -> Rule:
         expr=text("expr").strip(),
         for_=text("for"),
         keep_firing_for=text("keep_firing_for"),
-        labels=pairs("labels"),
-        annotations=pairs("annotations"),
+        labels=pairs(group.get("labels"), rule.get("labels")),
+        annotations=pairs(rule.get("annotations")),
         interval="" if interval is None else str(interval),
     )
 
