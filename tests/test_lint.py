@@ -419,6 +419,9 @@ RECORDS = (
     "- record: searches:rate5m\n  expr: sum by (le, namespace) (rate(milvus_proxy_sq_latency_bucket[5m]))",
     "- record: requests:rate5m\n  expr: sum by (status) (rate(milvus_proxy_req_count[5m]))\n  labels: {tier: gold}",
     "- record: core:rate5m\n  expr: sum by (type) (rate(internal_core_search_latency_sum[5m]))",
+    "- record: time:rate5m\n  expr: sum by (pod) (rate(milvus_proxy_sq_latency_sum[5m]))",
+    "- record: count:rate5m\n  expr: sum by (pod) (rate(milvus_proxy_sq_latency_count[5m]))",
+    "- record: searches:mean5m\n  expr: time:rate5m / count:rate5m",
 )
 
 
@@ -434,6 +437,9 @@ RECORDS = (
         'sum by (cluster) (searches:rate5m{le="+Inf", region="eu"}) > 5',
         'max by (cluster) (searches:p99{cluster=~".+"} + searches:p99) > 500',
         'searches:p99{namespace="vectors"} > 500',
+        "time:rate5m / count:rate5m > 500",
+        "time:rate5m > 0.5",
+        "count:rate5m / time:rate5m > 0.5",
         'searches:p99{query_type=""} > 500',
     ],
 )
@@ -447,6 +453,8 @@ def test_matchers_select_among_records(linted: Linted, expr: str) -> None:
         ('searches:p99{collection_name="x"} > 500', "lost-label"),
         ('searches:p99{query_type!="query"} > 500', "lost-label"),
         ('searches:p99{pod="x"} > 500', "lost-label"),
+        ('searches:p99{namespace="x"} > 1', "unit-mismatch"),
+        ('searches:mean5m{pod="x"} > 0.5', "unit-mismatch"),
         ('searches:p99{namespace="x"} > 0.5', "unit-mismatch"),
         ('sum by (cluster) (sum(searches:rate5m{le="+Inf"})) > 500', "lost-label"),
         ('searches:rate5m{le="100"} > 5', "unknown-bucket"),

@@ -60,7 +60,8 @@ def _below_all(vector: Vector, number: float) -> bool:
     if not (vector.quantile or vector.mean):
         return False
     first = vector.bounds[0] if vector.bounds else 1.0
-    of_proxy = re.match(r"milvus_proxy_(?:\w+_)?(?:sq|req|mutation|grpc)_latency", vector.series)
+    metric = vector.valued_by.name if vector.valued_by else vector.series
+    of_proxy = re.match(r"milvus_proxy_(?:\w+_)?(?:sq|req|mutation|grpc)_latency", metric)
     if of_proxy and first >= 1:
         return number <= 1
     return vector.quantile and number < first

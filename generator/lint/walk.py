@@ -495,7 +495,9 @@ class Walk(Selectors):
             unit = times(left.unit, right.unit if op == "*" else inverse(right.unit))
         compares = op in _COMPARISONS
         is_bool = compares and bool(node.modifier and node.modifier.return_bool)
-        mean = op == "/" and left.series.endswith("_sum") and right.series.endswith("_count")
+        # Of one histogram, only its sum divided by its count is a time; also where both are recorded.
+        histogram = left.valued_by if left.valued_by == right.valued_by else None
+        mean = op == "/" and histogram is not None and bool(histogram.unit) and unit == ((histogram.unit, 1),)
         counter = left.counter if compares or op == "/" else ""
         first = left if left.series else right
         return Vector(
