@@ -30,7 +30,7 @@ from generator.promql.text import equals, labelled
 from generator.rules import Group, Rule, RuleSet
 from generator.templates import TemplateError, lookup
 from generator.units import Duration, Factor, plain
-from generator.verdict import UNKNOWN
+from generator.verdict import unknown
 
 Labels = Mapping[str, str]
 
@@ -488,7 +488,7 @@ def _alerting(
     if expect != "silent":
         labels = _labels(rule, expect, samples)
         value = float(expect["value"])
-        verdict = str(expect.get("verdict", UNKNOWN))
+        verdict = str(expect.get("verdict", unknown(rule.template.verdict)))
         texts = {
             name: verdict if name == conventions.VERDICT else _expanded(rule, text, labels, value)
             for name, text in rule.annotations

@@ -28,15 +28,31 @@ Texts = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Runbook:
-    """What somebody whom an alert wakes has to know: what it means, where to look next, how to mend it.
+class Advice:
+    """One thing to look at or to do; `query` answers it, or is empty.
 
-    Each place to look at is a question, with a query that answers it or an empty one.
+    It holds for releases from `since` on, up to but not including `before`; where they are empty, for all.
     """
 
+    text: str
+    query: str = ""
+    since: str = ""
+    before: str = ""
+
+    def holds_for(self, milvus: str) -> bool:
+        """Whether the advice is any good for a release."""
+        return not (self.since and catalog.is_before(milvus, self.since)) and (
+            not self.before or catalog.is_before(milvus, self.before)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Runbook:
+    """What somebody whom an alert wakes has to know: what it means, where to look next, how to mend it."""
+
     means: str
-    look: tuple[tuple[str, str], ...]
-    fix: tuple[str, ...]
+    look: tuple[Advice, ...]
+    fix: tuple[Advice, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -302,9 +318,9 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
         checker = _checker(setting.milvus.release, setting.target_labels, selected_by)
         checked = checker.check(body.expr, known)
         runbook = _runbook(parts["runbook"]) if "runbook" in parts else None
-        for _, query in runbook.look if runbook else ():
-            if query and (wrong := checker.check(query, known).violations):
-                raise template.error(f"runbook: {'; '.join(wrong)}\n{query}")
+        for each in runbook.look if runbook else ():
+            if each.query and (wrong := checker.check(each.query, known).violations):
+                raise template.error(f"runbook: {'; '.join(wrong)}\n{each.query}")
     except Unlisted as error:
         raise template.error(error) from error
     result = checked.quantity
@@ -353,8 +369,13 @@ def _contradictions(
 
 
 def _runbook(parts: Mapping[str, Any]) -> Runbook:
-    look = tuple([(one_line(each["ask"]), one_line(each.get("query", ""))) for each in parts["look"]])
-    return Runbook(one_line(parts["means"]), look, tuple(map(one_line, parts["fix"])))
+    def advice(given: Mapping[str, Any], text: str) -> Advice:
+        query, since, before = [given.get(key, "") for key in ("query", "since", "before")]
+        return Advice(one_line(given[text]), one_line(query), since, before)
+
+    look = tuple([advice(each, "ask") for each in parts["look"]])
+    fix = tuple([advice(each if isinstance(each, dict) else {"do": each}, "do") for each in parts["fix"]])
+    return Runbook(one_line(parts["means"]), look, fix)
 
 
 def _annotations(body: _Body, alert: AlertContext) -> Texts:
@@ -365,7 +386,10 @@ def _annotations(body: _Body, alert: AlertContext) -> Texts:
     if body.template.verdict:
         parts = [record.partition(" ") for record in body.template.verdict]
         asked = [body.setting.series(record, operation=operation) for record, _, operation in parts]
-        texts[conventions.VERDICT] = verdict.annotation(body.setting.profile, body.setting.identity.split(", "), *asked)
+        scope = body.bindings.get("scope")
+        whose = " of all collections" if scope and (scope.collections or scope.others) else ""
+        identity = body.setting.identity.split(", ")
+        texts[conventions.VERDICT] = verdict.annotation(body.setting.profile, identity, asked, whose)
     if body.setting.runbook_base_url:
         texts[conventions.RUNBOOK_URL] = f"{body.setting.runbook_base_url}/{body.template.name}.md"
     if body.setting.dashboard_url:

@@ -7,12 +7,12 @@ and queries to paste that have passed the type checker.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 from generator.dashboards.documents import Evidence
 from generator.profile import Profile
-from generator.rules import Rule, RuleSet, Runbook
+from generator.rules import Advice, Rule, RuleSet, Runbook
 
 # The alert whose page says what slow is, for a profile.
 SYMPTOM = "MilvusSearchLatencyInvestigate"
@@ -45,25 +45,34 @@ def pages(rule_set: RuleSet, evidence: Iterable[Evidence]) -> Iterator[tuple[str
     for each in evidence:
         shown.setdefault(each.alert, []).append(each)
     symptom = SYMPTOM if SYMPTOM in rules else ""
+    profile = rule_set.profile
+    releases = frozenset(milvus for milvus, _ in profile.deployments) or frozenset([profile.milvus])
     for name, alike in rules.items():
         needed = symptom if alike[0].template.cause else ""
-        yield name, _page(tuple(alike), tuple(parts.get(name, ())), needed, tuple(shown.get(name, ())))
+        yield name, _page(tuple(alike), tuple(parts.get(name, ())), needed, tuple(shown.get(name, ())), releases)
 
 
 @lru_cache(maxsize=4096)
-def _page(rules: tuple[Rule, ...], parts: tuple[Rule, ...], symptom: str, shown: tuple[Evidence, ...]) -> str:
+def _page(
+    rules: tuple[Rule, ...],
+    parts: tuple[Rule, ...],
+    symptom: str,
+    shown: tuple[Evidence, ...],
+    releases: frozenset[str],
+) -> str:
     """The page of one alert: its rules (several where scopes differ), and what is recorded for it alone.
 
-    `symptom` is the alert without whose condition it cannot fire, `shown` the panels that show its own.
+    `symptom` is the alert without whose condition it cannot fire, `shown` the panels that show its own, `releases`
+    those that run.
     """
-    first = rules[0]
-    if first.runbook is None:
-        raise first.template.error("has no runbook")
+    if any(rule.runbook is None for rule in rules):
+        raise rules[0].template.error("has no runbook")
+    runbooks = [rule.runbook for rule in rules if rule.runbook]
     measured = _measured(rules, parts, symptom)
-    return "\n".join([*_meaning(first, first.runbook), *measured, *_next(first.runbook, shown)]) + "\n"
+    return "\n".join([*_meaning(rules[0], runbooks), *measured, *_next(runbooks, shown, releases)]) + "\n"
 
 
-def _meaning(rule: Rule, runbook: Runbook) -> Iterator[str]:
+def _meaning(rule: Rule, runbooks: Iterable[Runbook]) -> Iterator[str]:
     labels = dict(rule.labels)
     kind = f"cause {labels['cause']}" if "cause" in labels else f"tier {labels['tier']}"
     yield f"# {rule.name}"
@@ -71,8 +80,9 @@ def _meaning(rule: Rule, runbook: Runbook) -> Iterator[str]:
     yield f"{_sentence(rule.template.says)} (severity {labels['severity']}, {kind})"
     yield ""
     yield "## What it means"
-    yield ""
-    yield runbook.means
+    for means in dict.fromkeys(runbook.means for runbook in runbooks):
+        yield ""
+        yield means
 
 
 def _measured(rules: tuple[Rule, ...], parts: tuple[Rule, ...], symptom: str) -> Iterator[str]:
@@ -89,23 +99,33 @@ def _measured(rules: tuple[Rule, ...], parts: tuple[Rule, ...], symptom: str) ->
     yield from _code([part.expr for part in parts] or [rule.expr for rule in rules])
 
 
-def _next(runbook: Runbook, shown: tuple[Evidence, ...]) -> Iterator[str]:
+def _next(runbooks: Sequence[Runbook], shown: tuple[Evidence, ...], releases: frozenset[str]) -> Iterator[str]:
     yield ""
     yield "## What to look at next"
     yield ""
     for dashboard in dict.fromkeys(each.dashboard for each in shown):
         panels = dict.fromkeys(f"*{each.panel}*" for each in shown if each.dashboard == dashboard)
         yield f"- The dashboard *{dashboard}*: {', '.join(panels)}"
-    for question, query in runbook.look:
+    for question, queries in _useful([each for runbook in runbooks for each in runbook.look], releases).items():
         yield f"- {question}"
-        if query:
+        for query in filter(None, queries):
             yield ""
             yield from ("  " + line for line in _code([query]))
+        if any(queries):
             yield ""
     yield ""
     yield "## How to fix it"
     yield ""
-    yield from (f"- {each}" for each in runbook.fix)
+    yield from (f"- {each}" for each in _useful([each for runbook in runbooks for each in runbook.fix], releases))
+
+
+def _useful(given: Iterable[Advice], releases: frozenset[str]) -> dict[str, dict[str, None]]:
+    """The advice that is any good for one of the releases, each with its queries."""
+    useful: dict[str, dict[str, None]] = {}
+    for each in given:
+        if any(map(each.holds_for, releases)):
+            useful.setdefault(each.text, {})[each.query] = None
+    return useful
 
 
 def _sentence(text: str) -> str:

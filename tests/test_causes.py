@@ -262,9 +262,16 @@ def test_the_verdict_asks_for_the_causes_of_the_deployment_that_is_slow(compiled
     rules = compiled(selector="{namespace: vectors}", identity="[namespace, cluster]")
     for alert in ("MilvusSearchLatencyInvestigate", "MilvusSearchLatencySlow"):
         verdict = rules.named(alert)["annotations"]["verdict"]
-        assert 'milvus_search_latency_cause:ratio_rate5m{profile="profile", namespace=%q, cluster=%q}' in verdict
+        assert 'milvus_search_latency_cause:ratio_rate5m{profile="profile", namespace=%[1]q, cluster=%[2]q}' in verdict
         assert "` $labels.namespace $labels.cluster)" in verdict
         assert "{{ else }}No known cause takes most of the time{{ end }}" in verdict
+
+
+def test_the_verdict_says_whose_latency_it_tells_where_collections_have_their_own_thresholds(compiled: Compile) -> None:
+    rules = compiled(collections="{hot: {thresholds: {slow: 500ms}}}")
+    for rule in rules.rules:
+        if "verdict" in rule.get("annotations", {}) and rule["alert"] != "MilvusRequestsFailing":
+            assert "}}p99 of all collections {{" in rule["annotations"]["verdict"]
 
 
 def test_cpu_is_judged_where_the_profile_says_how_much_there_is(compiled: Compile) -> None:

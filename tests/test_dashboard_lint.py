@@ -136,7 +136,8 @@ def test_instead_of_job_and_instance_every_query_names_the_deployment(path: Path
     dashboard = load(path)
     names = {variable["name"] for variable in dashboard["templating"]["list"]} - {
         "datasource",
-        "node_id",
+        "proxy_node",
+        "query_node",
         "collection_name",
     }
     of_fleet = "milvus-fleet" in dashboard["tags"]

@@ -147,6 +147,13 @@ def test_thresholds_are_dashed_lines_where_they_are_measured(dashboards: Compile
     assert "investigate 100ms is measured at 128 ms, +28%" in panel["description"]
 
 
+def test_what_is_interpolated_is_not_called_exact(dashboards: Compile) -> None:
+    for panel in panels_of(dashboards(snap="interpolate")["latency"]):
+        assert "interpolated between 64 and 128 ms" not in panel["description"] or (
+            "exact" not in panel["description"].lower()
+        )
+
+
 def test_an_operation_with_thresholds_of_its_own_has_its_own_lines(dashboards: Compile) -> None:
     found = dashboards(operations="{query: {thresholds: {slow: 2s}}}")["latency"]
     tops = [
@@ -162,6 +169,13 @@ def test_a_collection_with_thresholds_of_its_own_has_its_own_row(dashboards: Com
     rows = [panel["title"] for panel in found["panels"] if panel["type"] == "row"]
     assert "Search of other collections" in rows
     assert "Search of products" in rows
+
+
+def test_the_latency_of_other_collections_is_not_that_of_all(dashboards: Compile) -> None:
+    found = dashboards(milvus='"2.4.23"', collections="{products: {thresholds: {slow: 500ms}}}")["latency"]
+    p99, p95, p50, _ = titled(found, "Search of other collections: latency")["targets"]
+    assert all('collection_name!="products"' in target["expr"] for target in (p99, p95, p50))
+    assert "Latency of search of other collections, at the proxy." in json.dumps(found)
 
 
 def test_the_tier_is_decided_by_what_the_alerts_of_the_profile_allow(dashboards: Compile) -> None:
@@ -194,6 +208,8 @@ def test_labels_that_would_clash_with_grafanas_own_names_become_other_variables(
     found = dashboards(selector="{datasource: a}")["latency"]
     assert [each["name"] for each in found["templating"]["list"]][:2] == ["datasource", "label_datasource"]
     assert 'datasource="$label_datasource"' in expressions(found)
+    found = dashboards(selector="{proxy_node: a}")["latency"]
+    assert [each["name"] for each in found["templating"]["list"]][1:3] == ["label_proxy_node", "proxy_node"]
 
 
 def test_grafana_finds_no_variable_in_a_value_of_the_profile(dashboards: Compile) -> None:
@@ -251,6 +267,8 @@ def test_every_alert_on_a_cause_has_its_evidence_with_a_line_where_it_decides(al
     ("alerts", "title", "line"),
     [
         ("{MilvusSearchQueueing: {threshold: 25%}}", "Queue: share of the time", 0.25),
+        ("{MilvusRequestsFailing: {threshold: 20%}}", "Failed and rejected", 0.2),
+        ("{MilvusSlowQueries: {threshold: 5/m}}", "Slow queries per minute", 5),
         ("{MilvusSearchQueueing: {min_time: 1s}}", "Queue: mean wait", 1000),
         ("{MilvusLargeSearchBatches: {least: 64}}", "Vectors per search (NQ)", 64),
         ("{MilvusColdCache: {threshold: 2h}}", "How long query nodes have run", 7200),
@@ -259,16 +277,40 @@ def test_every_alert_on_a_cause_has_its_evidence_with_a_line_where_it_decides(al
     ],
 )
 def test_the_line_is_where_the_profile_puts_it(dashboards: Compile, alerts: str, title: str, line: float) -> None:
-    assert lines(titled(dashboards(alerts=alerts, cpus="8")["diagnosis"], title)) == [line]
+    found = dashboards(alerts=alerts, cpus="8")
+    (panel,) = (panel for board in found.values() for panel in panels_of(board) if panel["title"] == title)
+    assert lines(panel) == [line]
 
 
 def test_an_alert_that_is_not_there_has_no_line_and_its_panel_says_why(dashboards: Compile) -> None:
-    found = dashboards(alerts="{MilvusSearchQueueing: {enabled: false}}", runbook_base_url="https://example.com")
+    disabled = json.dumps({name: {"enabled": False} for name in ("MilvusSearchQueueing", "MilvusRequestsFailing")})
+    found = dashboards(alerts=disabled, runbook_base_url="https://example.com")
     queue, cores = (titled(found["diagnosis"], title) for title in ("Queue: mean wait", "Processors in use"))
-    assert queue["description"].endswith("MilvusSearchQueueing is left out: disabled by the profile.")
+    failed = titled(found["latency"], "Failed and rejected")
+    gone = "is left out, and with it the line where it would fire: disabled by the profile."
+    assert queue["description"].endswith(f"MilvusSearchQueueing {gone}")
+    assert failed["description"].endswith(f"MilvusRequestsFailing {gone}")
     assert "the profile does not say how many CPUs a query node may use" in cores["description"]
-    assert (lines(queue), lines(cores)) == ([], [])
+    assert (lines(queue), lines(cores), lines(failed)) == ([], [], [])
     assert "links" not in queue
+
+
+def test_a_panel_says_when_its_alert_fires_for_every_scope(dashboards: Compile) -> None:
+    found = dashboards(collections="{hot: {thresholds: {slow_query_span: 10s}}}")
+    panel = titled(found["latency"], "Slow queries per minute")
+    assert "to other collections take longer than 5s" in panel["description"]
+    assert "; or when more than 1/m of search, query and hybrid_search requests to hot take" in panel["description"]
+    assert lines(panel) == [1]
+
+
+def test_variables_that_links_carry_mean_the_same_in_both_dashboards(dashboards: Compile) -> None:
+    """A link sets what has the same name there: the number of a proxy is none of a query node."""
+    of_name: dict[str, set[str]] = {}
+    for board in dashboards().values():
+        for variable in board["templating"]["list"]:
+            of_name.setdefault(variable["name"], set()).add(json.dumps(variable))
+    assert {"proxy_node", "query_node", "namespace"} <= of_name.keys()
+    assert all(len(definitions) == 1 for definitions in of_name.values())
 
 
 def test_every_threshold_is_in_sight_on_a_logarithmic_scale_too(dashboards: Compile) -> None:

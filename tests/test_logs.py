@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 import json
 import os
 import re
@@ -44,8 +45,7 @@ def line(message: str = "Search slow", /, **fields: str) -> bytes:
 
 
 def query(text: bytes | str) -> SlowQuery:
-    found = parse(text if isinstance(text, bytes) else text.encode())
-    assert found is not None
+    (found,) = parse(text if isinstance(text, bytes) else text.encode())
     return found
 
 
@@ -260,17 +260,39 @@ def test_durations_are_read_as_go_prints_them(text: str, seconds: float) -> None
 )
 def test_a_line_without_a_duration_is_damaged(text: str) -> None:
     with pytest.raises(Broken):
-        parse(line(duration=text or "?").replace(b"[duration=?]", b""))
+        list(parse(line(duration=text or "?").replace(b"[duration=?]", b"")))
 
 
 @pytest.mark.parametrize("cut", range(len(HEAD) + 14, len(line(dsl='"a == 1"')) - 1, 7))
 def test_a_line_that_was_cut_is_damaged(cut: int) -> None:
     with pytest.raises(Broken):
-        parse(line(dsl='"a == 1"')[:cut])
+        list(parse(line(dsl='"a == 1"')[:cut]))
 
 
 def test_a_line_that_another_was_written_into_still_tells_of_the_other() -> None:
     assert query(line(collection="first")[:120] + line(collection="second")).collection == "second"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        AS_TEXT + AS_TEXT,
+        AS_TEXT + "\r" + AS_TEXT,
+        as_json() + as_json(),
+        json.dumps([json.loads(as_json())] * 2),
+        json.dumps([{"log": AS_TEXT}, {"log": as_json()}]),
+        json.dumps({"data": {"result": [{"stream": {"pod": "p"}, "values": [["1", AS_TEXT], ["2", AS_TEXT]]}]}}),
+        json.dumps({"hits": {"hits": [{"_source": {"message": AS_TEXT}}, {"_source": json.loads(as_json())}]}}),
+    ],
+    ids=["text", "old line ends", "json", "array", "array of lines", "answer of Loki", "answer of Elasticsearch"],
+)
+def test_several_slow_queries_in_one_line_are_all_read(text: str) -> None:
+    assert [found.trace for found in parse(text.encode())] == ["7c3a"] * 2
+
+
+def test_what_is_whole_beside_something_damaged_is_read(logs: Callable[..., Any]) -> None:
+    report = logs((as_json() + as_json()[:150]).encode())
+    assert (report["slow_queries"], report["skipped"]["damaged"]) == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -285,7 +307,7 @@ def test_a_line_that_another_was_written_into_still_tells_of_the_other() -> None
     ],
 )
 def test_what_only_mentions_a_slow_query_is_none(text: str) -> None:
-    assert parse(text.encode()) is None
+    assert not list(parse(text.encode()))
 
 
 def test_the_level_of_a_collection_is_told_by_the_guarantee_timestamp() -> None:
@@ -461,6 +483,45 @@ def test_a_line_without_end_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> N
     found, counts = counted(b"slow 1\nslow ", b"x" * 200, b"y" * 500, b" slow\nslow 3\n", b"fast\nslow 5")
     assert found == [(1, b"slow 1"), (3, b"slow 3"), (5, b"slow 5")]
     assert (counts.lines, counts.too_long) == (5, 1)
+
+
+def of_cri(line: bytes, size: int, stream: bytes = b"stdout") -> list[bytes]:
+    """The line as CRI runtimes keep it: in pieces of this size."""
+    pieces = [line[start : start + size] for start in range(0, len(line), size)]
+    flags = [b"P"] * (len(pieces) - 1) + [b"F"]
+    return [b"2026-11-22T07:42:35.6Z " + stream + b" %b %b\n" % each for each in zip(flags, pieces, strict=True)]
+
+
+def of_docker(line: str, size: int = 16384) -> list[bytes]:
+    """The line as docker keeps it: in pieces of this size."""
+    pieces = [f"{line}\n"[start : start + size] for start in range(0, len(line) + 1, size)]
+    objects = ({"log": piece, "stream": "stdout", "time": "2026-11-22T07:42:35Z"} for piece in pieces)
+    return [json.dumps(each, separators=(",", ":")).encode() + b"\n" for each in objects]
+
+
+@given(st.lists(st.integers(1, 400), max_size=8), st.integers(10, 60))
+def test_the_pieces_that_cri_runtimes_cut_lines_into_are_put_together(cuts: list[int], size: int) -> None:
+    text = b"".join([*of_cri(b"fast", 9), *of_cri(b"x" * 99 + b" slow " + b"y" * 99, size), *of_cri(b"a slow one", 99)])
+    chunks = [text[start:end] for start, end in itertools.pairwise([0, *sorted(cuts), len(text)])]
+    found, counts = counted(*filter(None, chunks))
+    assert [each.partition(b" F ")[2] for _, each in found] == [b"x" * 99 + b" slow " + b"y" * 99, b"a slow one"]
+    assert [number for number, _ in found] == [text.count(b"\n") - 1, text.count(b"\n")]
+    assert counts.lines == text.count(b"\n")
+
+
+@pytest.mark.parametrize("cut", [of_docker, lambda text: of_cri(text.encode(), 16384)])
+def test_long_lines_in_pieces_are_read(cut: Callable[[str], list[bytes]], logs: Callable[..., Any]) -> None:
+    chain = " or ".join(f"id == {number}" for number in range(9000))
+    lines = cut(line(dsl=f'"{chain}"').decode()) + cut(line().decode())
+    assert len(lines) > 5
+    report = logs(b"".join(lines))
+    assert (report["slow_queries"], report["skipped"]["damaged"]) == (2, 0)
+    assert {"OR chain", "unknown"} == {cause["cause"] for group in report["groups"] for cause in group["causes"]}
+
+
+def test_objects_whose_collector_strips_the_end_of_the_line_are_no_pieces() -> None:
+    text = b"".join(b'{"log":"slow","stream":"stdout"}\n' for _ in range(3))
+    assert [number for number, _ in counted(text)[0]] == [1, 2, 3]
 
 
 def test_the_hole_that_a_truncated_file_begins_with_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,7 +205,11 @@ def test_every_alert_carries_what_routes_and_explains_it(compiled: Compile) -> N
         if "alert" in rule:
             assert rule["labels"].keys() >= {"severity", "profile", "team"}
             assert ("tier" in rule["labels"]) != ("cause" in rule["labels"])
-            verdict = ["verdict"] if rule["labels"].get("tier") in ("investigate", "slow") else []
+            verdict = (
+                ["verdict"]
+                if rule["labels"].get("tier") in ("investigate", "slow") or rule["alert"] == "MilvusRequestsFailing"
+                else []
+            )
             texts = ["summary", "description", *verdict, "runbook_url", "dashboard_url", "contact"]
             assert list(rule["annotations"]) == texts
             assert rule["annotations"]["runbook_url"] == f"https://runbooks.example.com/milvus/{rule['alert']}.md"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from generator import templates
-from tests.conftest import Compiled
+from generator import catalog, templates
+from tests.conftest import Compiled, Thresher
 
 Compile = Callable[..., Compiled]
 
@@ -60,6 +60,69 @@ def test_scopes_with_thresholds_of_their_own_are_told_apart(compiled: Compile) -
     page = pages()["MilvusSearchLatencySlow"]
     assert "requests to other collections take longer than 1s" in page
     assert "requests to hot take longer than 500ms" in page
+
+
+@pytest.mark.parametrize(
+    ("milvus", "advised"),
+    [
+        ("2.3.5", set()),
+        ("2.4.23", {"INVERTED", "queryNode.cache.warmup"}),
+        ("2.5.6", {"INVERTED", "queryNode.cache.warmup", "BITMAP", "filter templates", "TEXT_MATCH", "/webui"}),
+        ("2.5.7", {"INVERTED", "queryNode.cache.warmup", "BITMAP", "filter templates", "TEXT_MATCH", "/webui",
+                   "JSON path index"}),
+        ("2.6.10", {"INVERTED", "BITMAP", "filter templates", "TEXT_MATCH", "/webui", "JSON path index", "NGRAM",
+                    "MINHASH_LSH", "tieredStorage.warmup"}),
+        ("2.6.11", {"INVERTED", "BITMAP", "filter templates", "TEXT_MATCH", "/webui", "JSON path index", "NGRAM",
+                    "MINHASH_LSH", "tieredStorage.warmup", "property `warmup`"}),
+        ("3.0.0", {"INVERTED", "BITMAP", "filter templates", "TEXT_MATCH", "/webui", "JSON path index", "NGRAM",
+                   "MINHASH_LSH", "tieredStorage.warmup", "property `warmup`", "the log leaves out the collection"}),
+    ],
+)  # fmt: skip
+def test_a_page_advises_what_the_release_has(milvus: str, advised: set[str], compiled: Compile) -> None:
+    compiled(milvus=f'"{milvus}"')
+    text = "\n".join(pages().values())
+    offers = {
+        "INVERTED", "queryNode.cache.warmup", "BITMAP", "filter templates", "TEXT_MATCH", "/webui", "JSON path index",
+        "NGRAM", "MINHASH_LSH", "tieredStorage.warmup", "property `warmup`", "the log leaves out the collection",
+    }  # fmt: skip
+    assert {each for each in offers if each in text} == advised
+    assert ("index nodes" in text) == milvus.startswith(("2.3", "2.4", "2.5"))
+
+
+def test_the_pages_of_a_fleet_advise_what_any_of_its_releases_has(
+    write: Callable[..., Path], thresher: Thresher
+) -> None:
+    entries = [{"milvus": milvus, "selector": {"namespace": milvus}} for milvus in ("2.6.11", "2.6.10")]
+    write("fleet.yaml", milvus="", selector="", identity="[namespace]", deployments=json.dumps(entries))
+    assert thresher("build", "fleet.yaml", "--out", "out").exit_code == 0
+    (page,) = Path("out").glob("*/runbooks/MilvusColdCache.md")
+    assert "from 2.6.11 on also" in page.read_text("utf-8")
+    assert "`queryNode.segcore.tieredStorage.warmup`.\n" in page.read_text("utf-8")
+
+
+def test_every_release_that_advice_is_bound_to_is_known() -> None:
+    bounds = {
+        each[key]
+        for template in templates.load().alerts.values()
+        for part in ("look", "fix")
+        for each in template.variants[0].body.skeleton["runbook"][part]
+        for key in ("since", "before")
+        if isinstance(each, dict) and key in each
+    }
+    assert bounds
+    assert bounds <= {*catalog.branches(), *catalog.releases()}
+
+
+def test_a_page_has_the_queries_and_the_reasons_of_every_scope_of_its_alert(compiled: Compile) -> None:
+    compiled(milvus='"2.6.19"', collections="{hot: {thresholds: {slow: 500ms}}}")
+    found = pages()
+    assert "\n  deployment:milvus_search_latency_milliseconds:mean5m" in found["MilvusSearchLatencySlow"]
+    assert "\n  collection:milvus_search_latency_milliseconds:mean5m" in found["MilvusSearchLatencySlow"]
+    assert found["MilvusSearchLatencySlow"].count("mean latency, in milliseconds") == 1
+    rejected = found["MilvusRequestsRejected"]
+    assert "by rate limits or quotas" in rejected.partition("## How it is measured")[0]
+    assert "credentials, privileges, transport" in rejected.partition("## How it is measured")[0]
+    assert '  60 * deployment:milvus_searches_rejected:rate5m{profile="profile"}\n' in rejected
 
 
 def test_what_is_left_out_has_no_page(compiled: Compile) -> None:

@@ -227,6 +227,11 @@ def _release(branch: str, name: str) -> Release:
     )
 
 
+def is_before(name: str, other: str) -> bool:
+    """Whether a release is older than another one; a branch (`2.6`) stands for its first release."""
+    return _numbers(name) < tuple(map(int, other.split(".")))
+
+
 def first_with(metric: str, label: str | None = None) -> dict[str, str]:
     """The first release of each branch that feeds the metric (with the label)."""
     found: dict[str, str] = {}

@@ -74,8 +74,12 @@ class RowDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A variable by which a person narrows a dashboard down to some values of a label that the selector has."""
+    """A variable by which a person narrows a dashboard down to some values of a label that the selector has.
 
+    Links between dashboards carry variables by their name: what one means must be the same in all.
+    """
+
+    name: str
     label: str
     title: str
     selector: str
@@ -120,7 +124,9 @@ def parse(file: str, text: str) -> DashboardDefinition:
         order=data["order"],
         whole_fleet=data.get("whole_fleet", False),
         metrics=frozenset(data["metrics"]),
-        choices=tuple(Choice(each["label"], each["title"], each["from"]) for each in data.get("choose", ())),
+        choices=tuple(
+            Choice(each["variable"], each["label"], each["title"], each["from"]) for each in data.get("choose", ())
+        ),
         rows=tuple(_row(file, row) for row in data["rows"]),
     )
 

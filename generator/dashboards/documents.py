@@ -214,7 +214,7 @@ _NODES = "role:milvus_nodes:count"
 def _choice(choice: Choice) -> Variable:
     from generator.dashboards.grafana import Variable
 
-    return Variable(choice.label, choice.title, choice.label, selector=choice.selector, several=True)
+    return Variable(choice.name, choice.title, choice.label, selector=choice.selector, several=True)
 
 
 def _annotations(definition: DashboardDefinition, about: Reach) -> Iterator[Annotation]:

@@ -149,7 +149,7 @@ class Kind:
     headline: str
     operation: str
     function: str
-    of_collections: bool
+    of_some_collections: bool
     metric: str
     raw: str
     under: str
@@ -158,11 +158,10 @@ class Kind:
     healthy: str
     lines: tuple[Line, ...]
     lines_in_words: str
-    slow_queries: str
 
     @property
-    def of_deployment(self) -> bool:
-        return not self.of_collections
+    def of_all_collections(self) -> bool:
+        return not self.of_some_collections
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,22 +177,18 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Where alerts fire: shares of requests, slow queries per minute. All are numbers as text."""
+    """Where alerts fire, as shares of requests. All are numbers as text."""
 
     investigate: str
     slow: str
     failing: str
     rejected: str
-    slow_queries: str
 
     @classmethod
     def of(cls, alerts: Mapping[str, AlertSettings], names: Names) -> Limits:
         def number(name: str) -> str:
             threshold = alerts[name].threshold
-            assert not isinstance(threshold, Factor | int)
             found = threshold.ratio if isinstance(threshold, Share) else alerts[name].quantile
-            if isinstance(threshold, Rate):
-                found = threshold.per_minute
             assert found is not None
             return names.stand_in(plain(found), prose=True)
 
@@ -202,7 +197,6 @@ class Limits:
             number("MilvusSearchLatencySlow"),
             number("MilvusRequestsFailing"),
             number("MilvusRequestsRejected"),
-            number("MilvusSlowQueries"),
         )
 
 
@@ -223,10 +217,13 @@ class Decision:
     cores: str = ""
 
     @classmethod
-    def of(cls, rule: Rule, cpus: float | None, names: Names) -> Decision:
-        texts = {name: names.stand_in(text, prose=True) for name, text in cls._numbers(rule, cpus)}
-        sentence = f"{rule.name} fires when {names.put_back(rule.condition)}."
-        return cls(rule.name, fires=True, sentence=names.stand_in(sentence, prose=True), **texts)
+    def of(cls, rules: Sequence[Rule], cpus: float | None, names: Names) -> Decision:
+        """Of the rules of one alert: several where scopes differ, which have one threshold."""
+        first = rules[0]
+        texts = {name: names.stand_in(text, prose=True) for name, text in cls._numbers(first, cpus)}
+        conditions = "; or when ".join(dict.fromkeys(names.put_back(rule.condition) for rule in rules))
+        sentence = f"{first.name} fires when {conditions}."
+        return cls(first.name, fires=True, sentence=names.stand_in(sentence, prose=True), **texts)
 
     @staticmethod
     @lru_cache(maxsize=1024)
@@ -239,6 +236,8 @@ class Decision:
                 numbers = {"threshold": share} | ({"cores": float(share) * cpus} if cpus else {})
             case Factor(times=times):
                 numbers = {"threshold": times}
+            case Rate(per_minute=rate):
+                numbers = {"threshold": rate}
             case Duration():
                 numbers = {"seconds": context.lately.seconds}
         if settings.least is not None:
@@ -425,8 +424,9 @@ def fleet_reach(rule_sets: Sequence[RuleSet], view: View) -> tuple[Reach, dict[s
 
 
 def variable(label: str) -> str:
-    """The name of the variable that chooses the values of a label."""
-    return label if label != "datasource" and not label.startswith("__") else f"label_{label}"
+    """The name of the variable that chooses the values of a label that names deployments."""
+    taken = {"datasource", *(choice.name for each in definitions.load() for choice in each.choices)}
+    return f"label_{label}" if label in taken or label.startswith("__") else label
 
 
 def _literal(label: str, values: tuple[str, ...]) -> str:
@@ -663,13 +663,15 @@ def _decisions(rule_set: RuleSet) -> Iterator[Decision]:
     """What there is to say of each alert whose condition some panel shows."""
     shown = definitions.alerts()
     wanted = frozenset(shown)
-    rules = {rule.name: rule for group in rule_set.groups for rule in group.rules if rule.name in wanted}
+    rules: dict[str, list[Rule]] = {}
+    for rule in (rule for group in rule_set.groups for rule in group.rules if rule.name in wanted):
+        rules.setdefault(rule.name, []).append(rule)
     why_not = {} if len(rules) == len(shown) else {each.rule: each.why for each in rule_set.remarks if not each.instead}
     for name in shown:
-        if rule := rules.get(name):
-            yield Decision.of(rule, rule_set.profile.cpus, rule_set.names)
+        if alike := rules.get(name):
+            yield Decision.of(alike, rule_set.profile.cpus, rule_set.names)
         else:
-            sentence = f"{name} is left out: {why_not[name]}."
+            sentence = f"{name} is left out, and with it the line where it would fire: {why_not[name]}."
             yield Decision(name, fires=False, sentence=rule_set.names.stand_in(sentence, prose=True))
 
 
@@ -678,7 +680,6 @@ def _kinds(scopes: tuple[PlacedScope, ...], names: Names) -> Iterator[Kind]:
         scope = placed.scope
         in_words = "; ".join(f"{each.name} {each.threshold} is {each.in_words}" for each in placed.measured)
         in_words = names.stand_in(in_words, prose=True)
-        slow_queries = names.stand_in(placed.slow_queries.in_words, prose=True)
         healthy = names.stand_in(plain(placed.healthy.threshold.milliseconds), prose=True)
         lines = tuple(
             Line(names.stand_in(each.milliseconds, prose=True), TIER_COLOURS[each.name]) for each in placed.measured
@@ -697,7 +698,7 @@ def _kinds(scopes: tuple[PlacedScope, ...], names: Names) -> Iterator[Kind]:
                 headline=title[0].upper() + title[1:],
                 operation=operation,
                 function=FUNCTION_NAMES[operation],
-                of_collections=bool(scope.collections),
+                of_some_collections=bool(scope.collections) or scope.others,
                 metric=scope.metric,
                 raw=f'query_type="{operation}"{_collections(scope)}',
                 under=under,
@@ -706,7 +707,6 @@ def _kinds(scopes: tuple[PlacedScope, ...], names: Names) -> Iterator[Kind]:
                 healthy=healthy,
                 lines=lines,
                 lines_in_words=in_words,
-                slow_queries=slow_queries,
             )
 
 

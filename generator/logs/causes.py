@@ -49,7 +49,7 @@ CAUSES = (
         "long list",
         lambda _, shape: shape.values >= _VALUES,
         lambda _, shape: f"{shape.values:,} values",
-        "pass values as a filter template; split the request; store what the values have in common in a field",
+        "from 2.5 pass values as a filter template; split the request; store what the values have in common in a field",
     ),
     Cause(
         "LIKE without prefix",

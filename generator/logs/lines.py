@@ -31,6 +31,17 @@ _UNREADABLE = {
 _HOLE = b"\0"
 _GZIP = b"\x1f\x8b"
 
+# Container runtimes cut lines above 16 kB into pieces: CRI marks those that go on with P; docker, which makes a JSON
+# object of each, leaves out the end of the line.
+_MARKS = (b" stdout P ", b" stderr P ", b'{"log":"')
+_DOCKERS = rb'\{"log":"[^\n]{16384,}(?<!\\n)","stream":"[^\n]*\n'
+_GOES_ON = re.compile(rb"\S+ std(?:out|err) P [^\n]*\n|" + _DOCKERS)
+# Two pieces, and what becomes of them: both in one, after the line ends of the first.
+_PIECES = (
+    (re.compile(rb"^(\S+ (std(?:out|err)) )P ([^\n]*)(\n+)\S+ \2 ([FP] )", re.MULTILINE), rb"\4\1\5\3"),
+    (re.compile(rb'^(\{"log":"[^\n]{16384,})(?<!\\n)","stream":"[^\n]*(\n+)\{"log":"', re.MULTILINE), rb"\2\1"),
+)
+
 
 class Unreadable(Exception):
     """A log that cannot be read, or not to its end. Carries what is wrong and, if known, what to do."""
@@ -88,10 +99,14 @@ def _blocks(stream: BinaryIO, counts: Counts) -> Iterator[bytes]:
             continue
         passing = False
         end = data.rfind(b"\n") + 1
-        if end > start:
-            yield b"".join((*parts, data[start:end])).lstrip(_HOLE)
-            parts, size = [], 0
         rest = data[max(start, end) :]
+        if end > start:
+            whole = b"".join((*parts, data[start:end])).lstrip(_HOLE)
+            in_pieces = any(mark in whole for mark in _MARKS)
+            end = _end(whole) if in_pieces else len(whole)
+            if end:
+                yield _joined(whole[:end]) if in_pieces else whole
+            parts, size = ([whole[end:]], len(whole) - end) if end < len(whole) else ([], 0)
         if not parts:
             rest = rest.lstrip(_HOLE)
         if rest:
@@ -102,7 +117,24 @@ def _blocks(stream: BinaryIO, counts: Counts) -> Iterator[bytes]:
             counts.too_long += 1
             parts, size, passing = [], 0, True
     if parts:
-        yield b"".join(parts)
+        yield _joined(b"".join(parts))
+
+
+def _end(lines: bytes) -> int:
+    """Where the last line ends that does not go on in the next one."""
+    end = len(lines)
+    while end and _GOES_ON.match(lines, start := lines.rfind(b"\n", 0, end - 1) + 1, end):
+        end = start
+    return end
+
+
+def _joined(lines: bytes) -> bytes:
+    """The lines with the pieces of each put together in the place of the last, so that they keep their number."""
+    for pattern, whole in _PIECES:
+        count = 1
+        while count:
+            lines, count = pattern.subn(whole, lines)
+    return lines
 
 
 def _read(stream: BinaryIO) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -50,6 +50,8 @@ _GRACEFUL = 5.0
 
 
 _DIGITS = 20
+# JSON objects that collectors and their servers put around a line.
+_WRAPPERS = 6
 _DECODER = json.JSONDecoder(strict=False)
 
 
@@ -81,36 +83,37 @@ class SlowQuery:
         return self.seconds / (self.nq or 1)
 
 
-def parse(line: bytes) -> SlowQuery | None:
-    """The slow query that a line tells of, or None if it tells of none.
+def parse(line: bytes) -> Iterator[SlowQuery]:
+    """The slow queries that a line tells of: mostly one, or none; several where what separates lines was lost.
 
     The line is in text or JSON format, perhaps inside the JSON of a container runtime or log collector.
-    Raises Broken for a slow query's line that is damaged.
+    Raises Broken where it is damaged, after what is whole.
     """
-    return _parse(line.decode("utf-8", "replace"), 2)
+    return _parse(line.decode("utf-8", "replace"), _WRAPPERS)
 
 
-def _parse(line: str, wrappers: int) -> SlowQuery | None:
+def _parse(line: str, wrappers: int) -> Iterator[SlowQuery]:
     """As `parse`; so many JSON objects may be around the line."""
     messages = [] if line.startswith("{") else list(_MESSAGE.finditer(line))
+    found = False
     for match in messages:
         fields = _text_fields(line, match.end())
         # Where one line was written into another, the fields of the first break off.
         if "duration" in fields:
             before = line[max(0, match.start() - _HEADER) : match.start()]
             times = _TIME.findall(before)
-            return _query(match[1], {"time": times[-1] if times else "", **fields})
-    brace = -1 if messages else line.find("{")
-    if brace >= 0:
+            yield _query(match[1], {"time": times[-1] if times else "", **fields})
+            found = True
+    rest, brace = 0, -1 if messages else line.find("{")
+    while brace >= 0:
         try:
-            data, _ = _DECODER.raw_decode(line, brace)
+            data, rest = _DECODER.raw_decode(line, brace)
         except (ValueError, RecursionError):
-            pass
-        else:
-            return _unwrapped(data, wrappers)
-    if _REMAINS.search(line):
+            break
+        yield from _unwrapped(data, wrappers)
+        brace = line.find("{", rest)
+    if not found and _REMAINS.search(line, rest):
         raise Broken
-    return None
 
 
 def _text_fields(line: str, start: int) -> dict[str, str]:
@@ -132,23 +135,21 @@ def _unescaped(text: str) -> str:
         return text
 
 
-def _unwrapped(data: Any, wrappers: int) -> SlowQuery | None:
-    """The slow query that a JSON object is, or holds as a line or an object."""
-    if not isinstance(data, dict):
-        return None
-    message = data.get("message", data.get("msg"))
-    if isinstance(message, str) and message in _OPERATIONS:
-        return _query(message, data)
-    if not wrappers:
-        return None
-    for value in data.values():
-        if isinstance(value, str) and " slow" in value:
-            found = _parse(value, wrappers - 1)
-        else:
-            found = _unwrapped(value, wrappers - 1)
-        if found is not None:
-            return found
-    return None
+def _unwrapped(data: Any, wrappers: int) -> Iterator[SlowQuery]:
+    """The slow queries that a JSON value is, or holds as lines or objects."""
+    if isinstance(data, list):
+        for value in data:
+            yield from _unwrapped(value, wrappers)
+    elif isinstance(data, str):
+        if wrappers and " slow" in data:
+            yield from _parse(data, wrappers - 1)
+    elif isinstance(data, dict):
+        message = data.get("message", data.get("msg"))
+        if isinstance(message, str) and message in _OPERATIONS:
+            yield _query(message, data)
+        elif wrappers:
+            for value in data.values():
+                yield from _unwrapped(value, wrappers - 1)
 
 
 def _query(message: str, fields: Mapping[str, Any]) -> SlowQuery:

@@ -175,13 +175,11 @@ def summarise(logs: Iterable[tuple[str, Callable[[], AbstractContextManager[Bina
 def _read(name: str, stream: BinaryIO, summary: Summary) -> None:
     for number, line in lines_with(MARK, stream, summary.counts):
         try:
-            query = parse(line)
+            for query in parse(line):
+                summary.add(query)
         except Broken:
             summary.damaged += 1
             summary.first_damaged = summary.first_damaged or f"{name}:{number}"
-            continue
-        if query is not None:
-            summary.add(query)
 
 
 def _cut(query: SlowQuery) -> SlowQuery:
