@@ -1,4 +1,4 @@
-# thresher and promtool, for CI systems that run in containers:
+# thresher, promtool and git, for CI systems that run in containers:
 #   docker build -t thresher .
 #   docker run --rm --user "$(id -u):$(id -g)" -v "$PWD:/work" thresher build profiles --out out
 FROM python:3.13-slim AS build
@@ -14,6 +14,10 @@ RUN python -m venv --without-pip /opt/thresher \
 FROM prom/prometheus:v3.5.0 AS prometheus
 
 FROM python:3.13-slim
+# For `thresher diff` of revisions.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends git \
+ && rm -rf /var/lib/apt/lists/*
 COPY --from=build /opt/thresher /opt/thresher
 COPY --from=prometheus /bin/promtool /usr/local/bin/promtool
 ENV PATH=/opt/thresher/bin:$PATH

@@ -37,13 +37,16 @@ class Drift:
         self.compiled.add(profile)
         self._known |= files.keys() | before.keys()
         for path, content in files.items():
+            if (self.out / path).is_dir():
+                yield self._finding(FOREIGN, path, 0, "is a directory, and in the way of a file", "move it")
+                continue
             old = self._read(path)
             if old is None:
                 yield self._finding(MISSING, path, 0, "is missing", "run `thresher build`")
             elif old != content:
                 yield self._differs(path, old, content, before)
         for path in sorted(before.keys() - files.keys()):
-            if self._read(path) is not None:
+            if not (self.out / path).is_dir() and self._read(path) is not None:
                 wrong = f"the profile {profile} does not yield this file any more"
                 yield self._finding(LEFT_OVER, path, 0, wrong, "run `thresher build`, which removes it")
 

@@ -74,6 +74,11 @@ def foreign_on_top() -> None:
     Path("out/kustomization.yml").write_text("resources: []\n", "utf-8")
 
 
+def directory() -> None:
+    RULES.unlink()
+    RULES.mkdir()
+
+
 def left_over() -> None:
     shutil.copytree("out/prod", "out/gone")
     manifest = Path("out/gone/MANIFEST.json")
@@ -91,6 +96,7 @@ NOT_GIVEN = (
     [
         (missing, f"{RULES}: is missing; run `thresher build` [missing]"),
         (foreign, f"out/prod/rules/mine.yaml: {NOT_WRITTEN}"),
+        (directory, f"{RULES}: is a directory, and in the way of a file; move it [foreign]"),
         (foreign_on_top, f"out/kustomization.yml: {NOT_WRITTEN}"),
         (left_over, f"out/gone/MANIFEST.json: the output of gone, {NOT_GIVEN}"),
     ],
@@ -119,6 +125,12 @@ def test_a_changed_profile_makes_files_stale(write: Write, check: Callable[..., 
     assert f"{RULES}:1:1: is not what its profile compiles to; run `thresher build` [stale]" in said
     assert all(line.endswith("[stale]") for line in said)
     assert verdict.startswith(f"out: {len(said)} findings; ")
+
+
+def test_what_was_built_for_a_platform_is_checked_for_it(check: Callable[..., Run], thresher: Thresher) -> None:
+    assert thresher("build", "profiles", "--target", "mimir").exit_code == 0
+    assert check("--target", "mimir").exit_code == 0
+    assert check().exit_code == 1
 
 
 def test_a_file_that_is_not_yielded_any_more_is_left_over(write: Write, check: Callable[..., Run]) -> None:

@@ -43,5 +43,7 @@ def test_the_container_runs_the_command_and_has_promtool() -> None:
     run = [engine, "run", "--rm", built]
     done = subprocess.run([*run, "--version"], capture_output=True, text=True, check=True)
     assert done.stdout == f"thresher, version {__version__}\n"
+    with_git = subprocess.run([*run[:3], "--entrypoint", "git", built, "--version"], check=False)
+    assert with_git.returncode == 0
     run[2:2] = ["--entrypoint", "promtool"]
     assert "promtool, version" in subprocess.run([*run, "--version"], capture_output=True, text=True, check=True).stdout

@@ -226,6 +226,48 @@ def test_what_else_a_profile_can_change(built: Callable[..., None], thresher: Th
     assert any(line.startswith("MilvusDown prod: added (critical)") for line in lines(thresher("diff", "b", "a")))
 
 
+def test_requests_that_get_thresholds_of_their_own(built: Callable[..., None], thresher: Thresher) -> None:
+    built("a")
+    built("b", operations="{query: {thresholds: {slow: 2s}}}")
+    said = lines(thresher("diff", "a", "b"))
+    rest, query = (f'MilvusSearchLatencySlow{{scope="{each}"}}' for each in ("search+hybrid_search", "query"))
+    slower = "Too many Milvus requests are slower than 2s (measured at 2048 ms, +2%)"
+    assert said[0] == "prod: thresholds are set for search+query+hybrid_search -> search+hybrid_search and query"
+    assert f"{rest} prod: is for search+hybrid_search now: other requests are up to {query}" in said
+    assert f"{query} prod: added (critical): {slower}" in said
+    # Alerts on causes read the same of all requests as before, and nobody is told of matchers.
+    assert not any("Dominates" in line or "deployments" in line or "=~" in line for line in said)
+    back = lines(thresher("diff", "b", "a"))
+    assert f"{query} prod: removed (critical): {slower}: its requests are up to MilvusSearchLatencySlow" in back
+
+
+def test_deployments_that_get_other_names(built: Callable[..., None], thresher: Thresher) -> None:
+    built("a")
+    built("b", selector="{namespace: vectors, app: milvus}")
+    said = lines(thresher("diff", "a", "b"))
+    assert said[:2] == [
+        "prod: app any -> milvus: covers fewer deployments now",
+        "prod: deployments are named by namespace -> namespace, app: alerts have other labels",
+    ]
+    assert not any("another expression" in line for line in said)
+
+
+def test_what_is_the_same_of_many_alerts_is_said_once(built: Callable[..., None], thresher: Thresher) -> None:
+    built("a")
+    built("b", labels="{team: search}", runbook_base_url="https://runbooks.example.com")
+    said = lines(thresher("diff", "a", "b"))
+    assert [line.partition(" prod: ")[2] for line in said] == [
+        "label team none -> search: may reach other people",
+        "runbook_url none -> https://runbooks.example.com/….md",
+    ]
+    assert all("MilvusSearchLatencySlow, " in line and "MilvusColdCache" in line for line in said)
+
+
+def test_labels_of_milvus_do_not_tell_deployments_apart(compare: Compare) -> None:
+    said = lines(compare(('requests:rate5m{env="prod"}', 'requests:rate5m{env="prod", query_type="search"}')))
+    assert said == ['Quiet: job:requests:rate5m -> job:requests:rate5m{query_type="search"}: covers fewer requests now']
+
+
 def test_a_profile_with_another_name_is_the_same_profile(built: Callable[..., None], thresher: Thresher) -> None:
     built("a")
     built("b", name="search")
@@ -260,6 +302,25 @@ def test_deployments_of_a_fleet_that_are_covered_no_longer_or_by_other_rules(wri
         new,
     )
     assert any(line.endswith("covers namespace=four: covers more deployments now") for line in said)
+    assert not any("another expression" in line for line in said)
+
+
+def test_deployments_that_other_rules_take_over_are_not_left_alone(write: Write, thresher: Thresher) -> None:
+    def build(out: str, *deployments: str) -> None:
+        listed = "".join(f"\n  - {{selector: {{namespace: {each}}}}}" for each in deployments)
+        path = write("fleet.yaml", identity="[namespace]", selector="", deployments=listed)
+        assert thresher("build", path, "--out", out).exit_code == 0
+
+    own = '}, milvus: "2.5.4", labels: {team: search'
+    build("a", "one", f"two{own}", f"three{own}")
+    build("b", "one", "two", "three")
+    build("c", "one", "two")
+    for out, effect in (
+        ("b", "its deployments are covered by fleet-2-6-19 now"),
+        ("c", "nobody is told any more of namespace=three"),
+    ):
+        (said,) = (line for line in lines(thresher("diff", "a", out)) if ": removed, " in line and "alerts" in line)
+        assert said.endswith(f": {effect}")
 
 
 def dashboard(*panels: tuple[str, str]) -> str:
@@ -282,6 +343,41 @@ def test_panels_that_come_and_go(
         "dashboard API: panel Come (Top) added",
         "dashboard API: 1 panel shows something else: Other (Top)",
     ]
+
+
+def test_dashboards_of_every_age_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresher: Thresher) -> None:
+    monkeypatch.chdir(tmp_path)
+    new = json.loads(dashboard(("Kept", "up"), ("Come", "up")))
+    (row,) = json.loads(dashboard(("Kept", "up"), ("Gone", "up")))["panels"]
+    Path("a.json").write_text(json.dumps({"uid": "x", "title": "API", "rows": [{**row, "type": None}]}), "utf-8")
+    Path("b.json").write_text(json.dumps({"dashboard": new, "meta": {}}), "utf-8")
+    assert lines(thresher("diff", "a.json", "b.json")) == [
+        "dashboard API: panel Gone (Top) removed",
+        "dashboard API: panel Come (Top) added",
+    ]
+
+
+def test_labels_of_a_group_are_those_of_its_rules(compare: Compare) -> None:
+    info = "        labels: {severity: info}\n"
+    of_group = (info, ""), ("    interval: 30s\n", "    interval: 30s\n    labels: {severity: info}\n")
+    said = lines(compare(*of_group))
+    assert [line for line in said if line.startswith(("Slow", "Quiet"))] == []
+    assert "Missed: severity none -> info" in said
+
+
+def test_many_panels_share_a_line_and_one_of_several_with_a_title_may_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresher: Thresher
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.json").write_text(dashboard(("Same", "up"), ("Same", "up == 0")), "utf-8")
+    Path("b.json").write_text(dashboard(("Same", "up"), *((f"New {number}", "up") for number in range(5))), "utf-8")
+    run = thresher("diff", "a.json", "b.json")
+    assert lines(run) == [
+        "dashboard API: panel Same (Top) #2 removed",
+        "dashboard API: 5 panels added: New 0 (Top), New 1 (Top), New 2 (Top) and 2 more",
+    ]
+    assert run.stdout.endswith("a.json -> b.json: dashboards: 1 changed\n")
+    assert len(json.loads(thresher("diff", "a.json", "b.json", "--format", "json").stdout)["changes"]) == 6
 
 
 def test_other_inhibition_rules_are_told(built: Callable[..., None], thresher: Thresher) -> None:
@@ -450,7 +546,7 @@ def test_markdown_shows_text_as_it_is_and_notifies_nobody(compare: Compare) -> N
 def test_markdown_fits_into_a_comment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, thresher: Thresher) -> None:
     monkeypatch.chdir(tmp_path)
     for name, amount in (("a.yaml", 1), ("b.yaml", 2)):
-        rules = [{"alert": f"Alert{number}", "expr": f"up > {amount}"} for number in range(3000)]
+        rules = [{"alert": f"Alert{number}", "expr": f"up > {amount + number}"} for number in range(3000)]
         Path(name).write_text(yaml.dump({"groups": [{"name": "g", "rules": rules}]}), "utf-8")
     text = thresher("diff", "a.yaml", "b.yaml", "--format", "markdown").stdout
     assert len(text) < 65_536

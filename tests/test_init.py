@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -154,6 +155,38 @@ def test_everything_in_the_repository_calls_what_exists(thresher: Thresher) -> N
     assert commands - {"and", "diff"} == {"build", "check"}
     assert commands - {"and"} <= set(COMMANDS)
     assert f"thresher=={__version__}" in Path("repo/requirements.txt").read_text("utf-8").splitlines()
+
+
+def test_the_workflow_comments_on_a_pull_request_that_changes_something(thresher: Thresher) -> None:
+    thresher("init", "repo", "--milvus", "2.6.19")
+    workflow = yaml.safe_load(Path("repo/.github/workflows/monitoring.yml").read_text("utf-8"))
+    (step,) = (step for step in workflow["jobs"]["monitoring"]["steps"] if "diff" in step.get("run", ""))
+    program = Path("bin/gh").absolute()
+    program.parent.mkdir()
+    program.write_text('#!/bin/sh\necho "$@" >> "$RUNNER_TEMP/gh"\n', "utf-8")
+    program.chmod(0o755)
+    environment = {
+        "PATH": f"{program.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "RUNNER_TEMP": str(Path.cwd()), "GITHUB_STEP_SUMMARY": str(Path("summary").absolute()),
+        "GITHUB_REPOSITORY": "team/monitoring", "BASE": "HEAD", "NUMBER": "7", "MARKER": step["env"]["MARKER"],
+    }  # fmt: skip
+
+    def run(*command: str) -> None:
+        done = subprocess.run(command, cwd="repo", env=environment, check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    run("git", "init", "-q")
+    run("git", "add", ".")
+    run("git", "-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "first")
+    run("bash", "-e", "-c", step["run"])
+    assert "nothing changes for the people on call" in Path("summary").read_text("utf-8")
+    assert "pr comment" not in Path("gh").read_text("utf-8")
+    profile = Path("repo/profiles/milvus.yaml")
+    profile.write_text(profile.read_text("utf-8").replace("slow: 1s", "slow: 2s"), "utf-8")
+    run("thresher", "build", "profiles", "--out", "monitoring")
+    run("bash", "-e", "-c", step["run"])
+    assert "threshold 1 s -> 2 s" in Path("summary").read_text("utf-8")
+    assert f"pr comment 7 --body-file {Path.cwd()}/diff.md" in Path("gh").read_text("utf-8")
 
 
 def test_generated_files_are_folded_in_reviews_and_others_are_not(thresher: Thresher) -> None:

@@ -309,6 +309,59 @@ def test_the_fix_of_a_spelling_finds_every_bucket_that_is_selected(thresher: Thr
     assert 'write le=~"64(\\\\.0)?|128(\\\\.0)?"' in run.stdout
 
 
+@pytest.mark.parametrize(
+    "buckets",
+    [
+        (
+            "sum by (le) (rate(milvus_proxy_sq_latency_bucket[5m]))"
+            " + sum by (le) (rate(milvus_proxy_req_latency_bucket[5m]))"
+        ),
+        "sum by (le, pod) (rate(milvus_proxy_sq_latency_bucket[5m])) * on (pod) group_left (node) kube_pod_info",
+        "kube_pod_info * on (pod) group_right () sum by (le, pod) (rate(milvus_proxy_sq_latency_bucket[5m]))",
+    ],
+)
+def test_quantiles_of_buckets_that_are_joined_with_something(linted: Linted, buckets: str) -> None:
+    assert linted(alert(f"histogram_quantile(0.99, {buckets}) > 1000")) == []
+    assert codes(linted(alert(f"histogram_quantile(0.99, {buckets}) > 0.5"))) == ["unit-mismatch"]
+    without = buckets.replace("le, ", "").replace("by (le) ", "")
+    assert set(codes(linted(alert(f"histogram_quantile(0.99, {without}) > 1000")))) == {"quantile-without-le"}
+
+
+@pytest.mark.parametrize(
+    ("expr", "right"),
+    [
+        ("milvus_querynode_num < 3", "the nearest that Milvus has is milvus_querycoord_querynode_num"),
+        ("milvus_proxy_req_total > 3", "did you mean milvus_proxy_req_count?"),
+        ("milvus_datacoord_index_task_count > 3", "; read milvus_datacoord_task_count"),
+        ('milvus_datacoord_segment_num{state="Growing"} > 3', "did you mean segment_state?"),
+    ],
+)
+def test_the_fix_names_what_is_meant(thresher: Thresher, tmp_path: Path, expr: str, right: str) -> None:
+    (tmp_path / "a.yaml").write_text(alert(expr), "utf-8")
+    assert right in thresher("lint", tmp_path, "--milvus", RELEASE).stdout
+
+
+def test_how_long_something_lasts_is_no_threshold(linted: Linted) -> None:
+    expr = "histogram_quantile(0.99, sum by (le) (rate(milvus_proxy_sq_latency_bucket[5m]))) > 30"
+    assert linted(alert(expr, summary="p99 too high for 30s")) == []
+    assert codes(linted(alert(expr, summary="p99 above 30s for 5m"))) == ["unit-mismatch"]
+
+
+@pytest.mark.parametrize(
+    ("matchers", "right"),
+    [
+        ("", 'select one: status="total" for all requests'),
+        ('{status!="success"}', 'leave out `total`, too: status!~"success|total"'),
+        ('{status=~"total|retry"}', 'select one: status="total" for all requests'),
+    ],
+)
+def test_the_fix_of_counting_twice_says_what_to_leave_out(
+    thresher: Thresher, tmp_path: Path, matchers: str, right: str
+) -> None:
+    (tmp_path / "a.yaml").write_text(alert(f"sum(rate(milvus_proxy_req_count{matchers}[5m])) > 5"), "utf-8")
+    assert f"; {right} [counts-total-twice]" in thresher("lint", tmp_path, "--milvus", RELEASE).stdout
+
+
 def test_labels_of_other_releases(linted: Linted) -> None:
     grouped = alert("sum by (collection_name) (rate(milvus_proxy_sq_latency_count[5m])) > 5")
     joined = alert("sum(milvus_num_node) > 5 and on (collection_name) rate(milvus_proxy_sq_latency_count[5m])")
@@ -355,6 +408,87 @@ def test_records_of_one_file_are_known_to_the_others(tmp_path: Path) -> None:
     alone = lint([tmp_path / "board.json"], catalog.release(RELEASE)).findings
     assert [each.code for each in alone] == ["unknown-metric"]
     assert "give the file of the rule" in alone[0].right
+
+
+RECORDS = (
+    """
+- record: searches:p99
+  expr: >
+    histogram_quantile(0.99, sum by (le, namespace) (rate(milvus_proxy_sq_latency_bucket{query_type="search"}[5m])))
+""",
+    "- record: searches:rate5m\n  expr: sum by (le, namespace) (rate(milvus_proxy_sq_latency_bucket[5m]))",
+    "- record: requests:rate5m\n  expr: sum by (status) (rate(milvus_proxy_req_count[5m]))\n  labels: {tier: gold}",
+    "- record: core:rate5m\n  expr: sum by (type) (rate(internal_core_search_latency_sum[5m]))",
+    "- record: time:rate5m\n  expr: sum by (pod) (rate(milvus_proxy_sq_latency_sum[5m]))",
+    "- record: count:rate5m\n  expr: sum by (pod) (rate(milvus_proxy_sq_latency_count[5m]))",
+    "- record: searches:mean5m\n  expr: time:rate5m / count:rate5m",
+)
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        'sum(requests:rate5m{status="total"}) > 5',
+        'sum(requests:rate5m{status=~"fail_.+"}) / sum(requests:rate5m{status="total", tier="gold"}) > 0.5',
+        'requests:rate5m{status="fail_input"} / ignoring (status) requests:rate5m{status="total"} > 0.5',
+        'requests:rate5m{status="$status", tier=~"$tier"} > 5',
+        'sum(core:rate5m{type="vector_latency"}) > 5',
+        'sum(searches:rate5m{le=~"128(\\\\.0)?"}) > 5',
+        'sum by (cluster) (searches:rate5m{le="+Inf", region="eu"}) > 5',
+        'max by (cluster) (searches:p99{cluster=~".+"} + searches:p99) > 500',
+        'searches:p99{namespace="vectors"} > 500',
+        "time:rate5m / count:rate5m > 500",
+        "time:rate5m > 0.5",
+        "count:rate5m / time:rate5m > 0.5",
+        'searches:p99{query_type=""} > 500',
+    ],
+)
+def test_matchers_select_among_records(linted: Linted, expr: str) -> None:
+    assert linted(rules(*RECORDS, f"- alert: A\n  expr: '{expr}'")) == []
+
+
+@pytest.mark.parametrize(
+    ("expr", "code"),
+    [
+        ('searches:p99{collection_name="x"} > 500', "lost-label"),
+        ('searches:p99{query_type!="query"} > 500', "lost-label"),
+        ('searches:p99{pod="x"} > 500', "lost-label"),
+        ('searches:p99{namespace="x"} > 1', "unit-mismatch"),
+        ('searches:mean5m{pod="x"} > 0.5', "unit-mismatch"),
+        ('searches:p99{namespace="x"} > 0.5', "unit-mismatch"),
+        ('sum by (cluster) (sum(searches:rate5m{le="+Inf"})) > 500', "lost-label"),
+        ('searches:rate5m{le="100"} > 5', "unknown-bucket"),
+        ('searches:rate5m{le="128"} > 5', "le-spelling"),
+        ('requests:rate5m{status="fail"} > 5', "impossible-value"),
+        ('requests:rate5m{status!~"total", tier="silver"} > 5', "impossible-value"),
+        ('sum(requests:rate5m{status!="success"}) > 5', "counts-total-twice"),
+        ('requests:rate5m{status="fail_input"} / requests:rate5m{status="total"} > 0.5', "sides-never-match"),
+        ('sum(core:rate5m{type!=""}) > 5', "mixed-units"),
+        ('rate(requests:rate5m{status="total"}[5m]) > 5', "rate-of-gauge"),
+    ],
+)
+def test_what_matchers_do_not_find_among_records(linted: Linted, expr: str, code: str) -> None:
+    entry = f"- alert: A\n  expr: '{expr}'"
+    found = linted(rules(*RECORDS, entry))
+    assert codes(found) == [code]
+    assert found[0][0] == rules(*RECORDS, entry).count("\n")
+
+
+def test_records_have_the_labels_of_their_group(linted: Linted) -> None:
+    entry = "- record: searches:rate5m\n  expr: sum(rate(milvus_proxy_sq_latency_count[5m]))"
+    text = rules(entry, '- alert: A\n  expr: searches:rate5m{query_type="search"} > 5')
+    assert codes(linted(text)) == ["lost-label"]
+    assert linted(text.replace("- name: g", "- name: g\n  labels: {query_type: search}")) == []
+
+
+def test_records_that_differ_in_the_value_of_a_label_only(linted: Linted) -> None:
+    entry = (
+        "- record: searches:quantile\n  labels: {{quantile: '{0}'}}\n"
+        "  expr: histogram_quantile({0}, sum by (le) (rate(milvus_proxy_sq_latency_bucket[5m])))"
+    )
+    asked = '- alert: A\n  expr: searches:quantile{quantile="0.99"} > 0.5'
+    text = rules(entry.format(0.5), entry.format(0.99), asked)
+    assert codes(linted(text)) == ["unit-mismatch"]
 
 
 def test_nothing_is_known_of_records_that_are_written_in_two_ways(linted: Linted) -> None:
@@ -503,10 +637,19 @@ spec:
 def test_metricsql_is_no_failure(thresher: Thresher, tmp_path: Path, expr: str, severity: str) -> None:
     groups = json.loads(alert(expr))
     resource = {"apiVersion": "operator.victoriametrics.com/v1beta1", "kind": "VMRule", "spec": groups}
-    (tmp_path / "a.yaml").write_text(json.dumps(resource), "utf-8")
-    run = thresher("lint", tmp_path / "a.yaml", "--milvus", RELEASE, "--format", "json")
-    (found,) = json.loads(run.stdout)["findings"]
-    assert (run.exit_code, found["code"], found["severity"]) == (int(severity == "error"), "syntax", severity)
+    of_vmalert = {"groups": [{**groups["groups"][0], "eval_offset": "5s"}]}
+    for content in (resource, of_vmalert):
+        (tmp_path / "a.yaml").write_text(json.dumps(content), "utf-8")
+        run = thresher("lint", tmp_path / "a.yaml", "--milvus", RELEASE, "--format", "json")
+        (found,) = json.loads(run.stdout)["findings"]
+        assert (run.exit_code, found["code"], found["severity"]) == (int(severity == "error"), "syntax", severity)
+
+
+@pytest.mark.parametrize("platform", ["mimir", "victoriametrics"])
+def test_what_is_built_for_a_platform_is_sound(write: Callable[..., Path], thresher: Thresher, platform: str) -> None:
+    assert thresher("build", write(), "--target", platform).exit_code == 0
+    run = thresher("lint", "out", "--milvus", RELEASE)
+    assert run.exit_code == 0, run.stdout
 
 
 def test_rule_groups_within_the_values_of_a_chart(linted: Linted) -> None:
@@ -562,12 +705,17 @@ def test_panels_of_every_age_and_at_any_depth(linted: Linted) -> None:
         {"type": "library", "libraryPanel": {"uid": "u"}},
         rows=[{"panels": [asked]}],
         __elements={"u": {"kind": 1, "model": asked}},
-        annotations={"list": [{"name": "N", "expr": "milvus_nope > 1"}, {"builtIn": 1}]},
+        annotations={
+            "list": [
+                {"name": "N", "expr": "milvus_nope > 1"},
+                {"name": "since Grafana 9", "target": {"expr": "milvus_nope > 1", "refId": "A"}},
+                {"builtIn": 1},
+            ]
+        },
     )
-    assert codes(linted(text, "board.json")) == ["unknown-metric"] * 5
-    assert (
-        codes(linted(json.dumps({"dashboard": json.loads(text), "meta": {}}), "board.json")) == ["unknown-metric"] * 5
-    )
+    wrapped = json.dumps({"dashboard": json.loads(text), "meta": {}})
+    assert codes(linted(text, "board.json")) == ["unknown-metric"] * 6
+    assert codes(linted(wrapped, "board.json")) == ["unknown-metric"] * 6
 
 
 def test_dashboards_of_schema_v2(linted: Linted) -> None:
@@ -726,6 +874,7 @@ def test_panels_may_show_counters(linted: Linted) -> None:
     [
         ("- alert: A\n  expr: milvus_nope > 1  # thresher: ignore unknown-metric", True),
         ("- alert: A\n  expr: milvus_nope > 1  # known; thresher: ignore unknown-label, unknown-metric", True),
+        ("- alert: A\n  expr: milvus_nope > 1  # thresher: ignore unknown-metric of an exporter of ours", True),
         ("- alert: A\n  expr: milvus_nope > 1  # thresher: ignore unknown-label", False),
         (
             "# thresher: ignore unknown-metric\n# because\n- alert: A\n  for: 5m\n  expr: |\n    up + milvus_nope > 1",

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from generator.cli.common import FINDINGS, PATHS, bases, exit_codes, formats, progress
+from generator.cli.common import FINDINGS, PATHS, bases, exit_codes, formats, progress, target
 from generator.findings import Finding, Format, InputError, in_order, render
-from generator.platforms import PLATFORMS
 
 if TYPE_CHECKING:
     from generator.build import Built, Overview
@@ -28,10 +27,7 @@ _NAMED = 3
 @click.command()
 @click.argument("profiles", nargs=-1, required=True, type=PATHS)
 @click.option("--out", type=PATHS, default=Path("out"), show_default=True, help="Directory to write to.")
-@click.option(
-    "--target", "platform", type=click.Choice(list(PLATFORMS)), metavar="PLATFORM",
-    help=f"What evaluates the rules, instead of what profiles say: {', '.join(PLATFORMS)}.",
-)  # fmt: skip
+@target
 @click.option("--check", is_flag=True, help="Write nothing; print a diff and exit with 1 where the directory is stale.")
 @click.option("--prune", is_flag=True, help="Also remove the output of profiles that are not given.")
 @click.option("--quiet", is_flag=True, help="Print findings only.")

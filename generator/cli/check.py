@@ -9,7 +9,7 @@ from typing import get_args
 
 import click
 
-from generator.cli.common import FINDINGS, PATHS, bases, exit_codes, progress
+from generator.cli.common import FINDINGS, PATHS, bases, exit_codes, progress, target
 from generator.findings import EnvironmentProblem, Finding, Format, InputError, has_errors, in_order, render, sarif
 
 _FAILED = "test-failed"
@@ -18,13 +18,14 @@ _FAILED = "test-failed"
 @click.command()
 @click.argument("profiles", nargs=-1, required=True, type=PATHS)
 @click.option("--out", type=PATHS, default=Path("out"), show_default=True, help="Directory that was built.")
+@target
 @click.option("--jobs", type=click.IntRange(1), help="How many files to test at once; by default one per core.")
 @click.option(
     "--format", "form", type=click.Choice(get_args(Format)), default="text", show_default=True,
     help="How findings are printed.",
 )  # fmt: skip
 @exit_codes(promtool=None, tests=0)
-def check(profiles: tuple[Path, ...], out: Path, jobs: int | None, form: Format) -> int:
+def check(profiles: tuple[Path, ...], out: Path, platform: str | None, jobs: int | None, form: Format) -> int:
     """Check that a directory holds what all PROFILES compile to, nothing else, and that promtool proves it.
 
     Says which files are stale, missing, edited by hand, left over or foreign, what promtool finds wrong, and what the
@@ -37,7 +38,7 @@ def check(profiles: tuple[Path, ...], out: Path, jobs: int | None, form: Format)
     from generator import drift, promtool, report
 
     gc.disable()  # as in `build`
-    findings, tests = _drift(profiles, out)
+    findings, tests = _drift(profiles, out, platform or "")
     version, played = None, 0
     try:
         tool = promtool.find() if tests else None
@@ -70,7 +71,7 @@ def check(profiles: tuple[Path, ...], out: Path, jobs: int | None, form: Format)
     return FINDINGS if errors else 0
 
 
-def _drift(profiles: Sequence[Path], out: Path) -> tuple[list[Finding], list[Path]]:
+def _drift(profiles: Sequence[Path], out: Path, platform: str) -> tuple[list[Finding], list[Path]]:
     """Where the directory differs from what the profiles compile to, and the test files that are in it.
 
     Raises InputError when a profile has a mistake.
@@ -84,7 +85,7 @@ def _drift(profiles: Sequence[Path], out: Path) -> tuple[list[Finding], list[Pat
     said: list[Finding] = []
     found: list[Finding] = []
     tests: list[Path] = []
-    for each in progress(build(paths), len(paths)):
+    for each in progress(build(paths, platform), len(paths)):
         if isinstance(each, Finding):
             said.append(each)
         else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from generator.findings import EnvironmentProblem, Finding, Format, InputError, has_errors, in_order, render
+from generator.platforms import PLATFORMS
 
 if TYPE_CHECKING:
     from generator.build import Built, Overview
@@ -23,6 +24,10 @@ PATHS = click.Path(path_type=Path, readable=False)
 formats = click.option(
     "--format", "form", type=click.Choice(["text", "json", "github"]), default="text", show_default=True,
     help="How findings and the report are printed.",
+)  # fmt: skip
+target = click.option(
+    "--target", "platform", type=click.Choice(list(PLATFORMS)), metavar="PLATFORM",
+    help=f"What evaluates the rules, instead of what profiles say: {', '.join(PLATFORMS)}.",
 )  # fmt: skip
 
 

@@ -81,10 +81,10 @@ def listed(values: Iterable[str] | None) -> str:
     return "any" if values is None else " or ".join(values)
 
 
-def coverage(before: set[str] | None, after: set[str] | None) -> str:
+def coverage(before: set[str] | None, after: set[str] | None, of: str = "deployments") -> str:
     """Whether fewer deployments are covered, or more; None stands for any value."""
     if before is None or (after is not None and after < before):
-        return "covers fewer deployments now"
+        return f"covers fewer {of} now"
     if after is None or before < after:
-        return "covers more deployments now"
-    return "covers other deployments now"
+        return f"covers more {of} now"
+    return f"covers other {of} now"

@@ -22,7 +22,7 @@ def compare(old: Version, new: Version) -> tuple[Change, ...]:
     heirs = successors(before, after)
     gone, come = before.keys() - heirs.keys(), after.keys() - set(heirs.values())
     found = [
-        *(_whole(profile, before[profile], "removed") for profile in sorted(gone)),
+        *(_whole(profile, before[profile], "removed", _left_alone(profile, old, new)) for profile in sorted(gone)),
         *(_whole(profile, after[profile], "added") for profile in sorted(come)),
     ]
     series_names: dict[str, str] = {}
@@ -40,29 +40,41 @@ def compare(old: Version, new: Version) -> tuple[Change, ...]:
     return tuple(sorted(dict.fromkeys(found), key=lambda change: order.index(change.about)))
 
 
-def _whole(profile: str, rules: Sequence[Rule], kind: Kind) -> Change:
+def _whole(profile: str, rules: Sequence[Rule], kind: Kind, effect: str = "") -> Change:
     """A profile that comes or goes with all its alerts."""
     alerts = [rule for rule in rules if rule.is_alert]
     counts = Counter(rule.label(conventions.SEVERITY) or "without severity" for rule in alerts)
     listing = ", ".join(f"{count} {severity}" for severity, count in counts.items())
-    effect = "nobody is told any more of these deployments" if kind == "removed" else ""
     return Change("profile", kind, profile, profile, f"{kind}, {len(alerts)} alerts ({listing})", effect)
+
+
+def _left_alone(profile: str, old: Version, new: Version) -> str:
+    """Which deployments of a profile that is gone are watched no longer, in words."""
+    after = _deployments(new.manifests, {})
+    own = _deployments({profile: old.manifests[profile]}, {}) if profile in old.manifests else {}
+    alone = [each for each in own if each not in after]
+    if not own or len(alone) == len(own):
+        return "nobody is told any more of these deployments"
+    if alone:
+        return f"nobody is told any more of {' and '.join(alone)}"
+    return f"its deployments are covered by {' and '.join(dict.fromkeys(after[each] for each in own))} now"
+
+
+def _deployments(manifests: Mapping[str, Any], called: Mapping[str, str]) -> dict[str, str]:
+    """The profile, by its new name, that watches each deployment of a fleet."""
+    return {
+        ", ".join(
+            f"{label}={listed([value] if isinstance(value, str) else value)}"
+            for label, value in each["selector"].items()
+        ): called.get(profile, profile)
+        for profile, manifest in manifests.items()
+        for each in manifest.get("deployments", ())
+    }
 
 
 def _moves(old: Version, new: Version, heirs: Mapping[str, str]) -> Iterator[Change]:
     """Deployments of fleets that are watched no longer, watched now, or watched by other rules."""
-
-    def deployments(manifests: Mapping[str, Any], called: Mapping[str, str]) -> dict[str, str]:
-        return {
-            ", ".join(
-                f"{label}={listed([value] if isinstance(value, str) else value)}"
-                for label, value in each["selector"].items()
-            ): called.get(profile, profile)
-            for profile, manifest in manifests.items()
-            for each in manifest.get("deployments", ())
-        }
-
-    before, after = deployments(old.manifests, heirs), deployments(new.manifests, {})
+    before, after = _deployments(old.manifests, heirs), _deployments(new.manifests, {})
     for each in sorted(before.keys() | after.keys()):
         was, now = before.get(each), after.get(each)
         if was == now or (now is None and was not in new.manifests) or (was is None and now not in heirs.values()):

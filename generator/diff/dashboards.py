@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from generator import conventions
@@ -55,13 +56,13 @@ def dashboards(
             was, now = before[uid], after[uid]
             if called(was.title) != now.title:
                 yield Change("dashboard", "renamed", "", was.title, f"is called {now.title} now")
-            panels = [{panel.title: panel.queries for panel in each.panels} for each in (was, now)]
+            panels = [_by_title(each) for each in (was, now)]
             for title in panels[0]:
                 if title not in panels[1]:
-                    yield Change("dashboard", "removed", "", now.title, f"panel {title} removed")
+                    yield Change("dashboard", "changed", "", now.title, f"panel {title} removed")
             for title in panels[1]:
                 if title not in panels[0]:
-                    yield Change("dashboard", "added", "", now.title, f"panel {title} added")
+                    yield Change("dashboard", "changed", "", now.title, f"panel {title} added")
             others = [
                 title
                 for title in panels[0]
@@ -71,6 +72,17 @@ def dashboards(
                 what = "panels show" if len(others) > 1 else "panel shows"
                 says = f"{len(others)} {what} something else: {shortly(others)}"
                 yield Change("dashboard", "changed", "", now.title, says)
+
+
+def _by_title(dashboard: Dashboard) -> dict[str, tuple[str, ...]]:
+    """The queries of each panel by its title, with a number where others before it have the same."""
+    found: dict[str, tuple[str, ...]] = {}
+    seen: Counter[str] = Counter()
+    for panel in dashboard.panels:
+        seen[panel.title] += 1
+        number = f" #{seen[panel.title]}" if seen[panel.title] > 1 else ""
+        found[panel.title + number] = panel.queries
+    return found
 
 
 def _same(before: Sequence[str], after: Sequence[str], known_as: Iterable[Renames]) -> bool:

@@ -7,7 +7,7 @@ promql-parser does not read (or could not without ending the process) is compare
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -126,6 +126,34 @@ def relabelled(node: Any, label: str, old: str, new: str) -> Any:
     if node == (label, "=", old):
         return (label, "=", new)
     return tuple(relabelled(part, label, old, new) for part in node)
+
+
+def regrouped(node: Any, old: frozenset[str], new: frozenset[str]) -> Any:
+    """The expression with other labels wherever results are told apart, or paired, by all of the old ones."""
+    if not isinstance(node, tuple):
+        return node
+
+    def by(labels: tuple[str, tuple[str, ...]]) -> tuple[str, tuple[str, ...]]:
+        named = frozenset(labels[1])
+        keeps = "By" in labels[0] or "Include" in labels[0]
+        return (labels[0], tuple(sorted(named - old | new))) if keeps and old <= named else labels
+
+    parts = tuple(regrouped(part, old, new) for part in node)
+    if node and node[0] == "aggregate":
+        return (*node[:2], by(node[2]), *parts[3:])
+    if node and node[0] == "binary" and node[2][0]:
+        return (*node[:2], (by(node[2][0]), *node[2][1:]), *parts[3:])
+    return parts
+
+
+def of_any(node: Any, labels: Iterable[str]) -> Any:
+    """The expression without matchers of these labels; where several sides of `or` are then the same, with one."""
+    if not isinstance(node, tuple):
+        return node
+    if node and node[0] == "series":
+        return (*node[:2], tuple(each for each in node[2] if each[0] not in labels), *node[3:])
+    parts = tuple(of_any(part, labels) for part in node)
+    return parts[3] if parts[:2] == ("binary", "or") and parts[3] == parts[4] else parts
 
 
 def differences(old: Node, new: Node) -> list[Difference]:

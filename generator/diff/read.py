@@ -253,8 +253,8 @@ def _version(place: str, files: Iterable[tuple[str, bytes]], *, named: bool) -> 
                 manifests |= {data["profile"]: data} if _is_of_rules(data) else {}
             elif isinstance(data.get("inhibit_rules"), list):
                 inhibitions[name] = frozenset(json.dumps(each, sort_keys=True) for each in data["inhibit_rules"])
-            elif isinstance(data.get("panels"), list):
-                dashboard = _dashboard(data)
+            elif (board := _board(data)) is not None:
+                dashboard = _dashboard(board)
                 dashboards[dashboard.uid] = dashboard
             else:
                 rules |= dict.fromkeys(_rules(data))
@@ -314,16 +314,19 @@ def _rules(data: Mapping[str, Any]) -> Iterator[Rule]:
         given = group.get("rules") if isinstance(group, dict) else None
         for rule in given if isinstance(given, list) else ():
             if isinstance(rule, dict) and "expr" in rule and ("alert" in rule or "record" in rule):
-                yield _rule(rule, group.get("interval"))
+                yield _rule(rule, group)
 
 
-def _rule(rule: Mapping[str, Any], interval: object) -> Rule:
+def _rule(rule: Mapping[str, Any], group: Mapping[str, Any]) -> Rule:
+    interval = group.get("interval")
+
     def text(key: str) -> str:
         return "" if rule.get(key) is None else str(rule[key])
 
-    def pairs(key: str) -> Pairs:
-        given = rule.get(key)
-        return tuple(sorted((str(k), str(v)) for k, v in given.items())) if isinstance(given, dict) else ()
+    def pairs(*given: object) -> Pairs:
+        return tuple(
+            sorted({str(k): str(v) for each in given if isinstance(each, dict) for k, v in each.items()}.items())
+        )
 
     return Rule(
         name=text("alert") or text("record"),
@@ -331,15 +334,25 @@ def _rule(rule: Mapping[str, Any], interval: object) -> Rule:
         expr=text("expr").strip(),
         for_=text("for"),
         keep_firing_for=text("keep_firing_for"),
-        labels=pairs("labels"),
-        annotations=pairs("annotations"),
+        labels=pairs(group.get("labels"), rule.get("labels")),
+        annotations=pairs(rule.get("annotations")),
         interval="" if interval is None else str(interval),
     )
 
 
+def _board(data: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The dashboard that a document is, or that the API of Grafana has wrapped; None for anything else."""
+    inner = data.get("dashboard")
+    found = inner if isinstance(inner, dict) else data
+    return found if any(isinstance(found.get(key), list) for key in ("panels", "rows")) else None
+
+
 def _dashboard(data: Mapping[str, Any]) -> Dashboard:
     title = str(data.get("title") or "without a title")
-    return Dashboard(str(data.get("uid") or title), title, tuple(_panels(data["panels"])))
+    panels, rows = (each if isinstance(each, list) else [] for each in (data.get("panels"), data.get("rows")))
+    # Before schema 16, panels were in rows only.
+    in_rows = [{**row, "type": "row"} for row in rows if isinstance(row, dict)]
+    return Dashboard(str(data.get("uid") or title), title, tuple(_panels([*panels, *in_rows])))
 
 
 def _panels(given: Iterable[Any], row: str = "") -> Iterator[Panel]:

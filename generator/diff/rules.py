@@ -7,13 +7,23 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
-from generator import conventions
+from generator import catalog, conventions
 from generator.diff.change import Change, Renames, coverage, listed, seconds, shortly, spaced, values
 from generator.diff.dashboards import Readers
-from generator.diff.expressions import Difference, Node, differences, form, relabelled, renamed, series
+from generator.diff.expressions import (
+    Difference,
+    Node,
+    differences,
+    form,
+    of_any,
+    regrouped,
+    relabelled,
+    renamed,
+    series,
+)
 from generator.diff.match import Matched, Pair, match, of_profile
 from generator.diff.read import Rule, Version
 from generator.promql.tree import Matcher
@@ -21,6 +31,10 @@ from generator.thresholds import scope_label
 from generator.units import Duration, plain
 
 _LINKS = (conventions.RUNBOOK_URL, conventions.DASHBOARD_URL)
+# Labels that tell kinds of requests apart, rather than deployments.
+_OF_REQUESTS = frozenset({
+    conventions.SCOPE, "query_type", "function_name", "msg_type", "collection_name", "db_name",
+})  # fmt: skip
 
 
 @dataclass
@@ -43,12 +57,12 @@ class Rules:
         return match(of_profile(self.before, self.was, self.now), self.after, self._form)
 
     def _form(self, rule: Rule) -> Node:
-        """The form of an old rule's expression, under the new name of the profile."""
+        """The form of an old rule's expression, under the new name of the profile and of its deployments."""
         node = form(rule.expr)
-        if self.was == self.now:
-            return node
-        found: Node = relabelled(node, conventions.PROFILE, self.was, self.now)
-        return found
+        if self.was != self.now:
+            node = relabelled(node, conventions.PROFILE, self.was, self.now)
+        before, after = (frozenset(each.get("identity", ())) for each in self.manifests)
+        return regrouped(node, before, after) if before != after else node
 
     @cached_property
     def manifests(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -68,8 +82,10 @@ class Rules:
         """Where the expression of each pair differs, by its place among the pairs; new names are no difference."""
         found = {}
         for index, pair in enumerate(self.matched.pairs):
-            old, new = self._form(pair.old), form(pair.new.expr)
-            found[index] = differences(renamed(old, self.matched.names), new) if old != new else []
+            as_it_is, new = self._form(pair.old), form(pair.new.expr)
+            old = renamed(as_it_is, self.matched.names)
+            same = as_it_is == new or of_any(old, self._deployments_by) == of_any(new, self._deployments_by)
+            found[index] = [] if same else differences(old, new)
         return found
 
     def changes(self) -> Iterator[Change]:
@@ -92,6 +108,9 @@ class Rules:
             "",
         )
         effect = (f"left out: {why}" if why else "nobody is told of this any more") if kind == "removed" else ""
+        if kind == "removed" and not why and self._scopes[0] != self._scopes[1]:
+            others = [each.shown for each in self.after if each.is_alert and each.name == rule.name]
+            effect = f"its requests are up to {shortly(others)}" if others else effect
         return Change("alert", kind, self.now, rule.shown, says, effect)
 
     def _about_profile(self) -> Iterator[Change]:
@@ -107,14 +126,16 @@ class Rules:
             for label in sorted(before.get("selector", {}).keys() | after.get("selector", {}).keys()):
                 was, now = (each["selector"].get(label) for each in (before, after))
                 if was != now:
-                    effect = coverage(*(set(each) if each else None for each in (was, now)))
+                    effect = coverage(set(was) if was else None, set(now) if now else None)
                     yield change(f"{label} {listed(was)} -> {listed(now)}", effect)
         if before.get("identity") != after.get("identity"):
             was, now = (", ".join(each["identity"]) for each in (before, after))
             yield change(f"deployments are named by {was} -> {now}", "alerts have other labels")
+        if self._scopes[0] != self._scopes[1]:
+            yield change(f"thresholds are set for {' and '.join(self._scopes[0])} -> {' and '.join(self._scopes[1])}")
         for label, texts in self._matchers_of_all:
             was, now = (f"any {label}" if text == "any" else f"{label}{text}" for text in texts)
-            yield change(f"{was} -> {now}", coverage(*map(values, texts)))
+            yield change(f"{was} -> {now}", coverage(values(texts[0]), values(texts[1]), _told_apart_by(label)))
         windows = {
             (each.before, each.after)
             for index, found in self.differences.items()
@@ -131,14 +152,28 @@ class Rules:
                 yield change(f"rules are evaluated every {old or 'default interval'} -> {new or 'default interval'}")
 
     @cached_property
-    def _selected_by(self) -> set[str]:
-        """The labels whose change the manifests tell of."""
+    def _deployments_by(self) -> set[str]:
+        """The labels that deployments are selected by, where the manifests tell that these change."""
         before, after = (
             (each.get("selector", {}), each.get("deployments"), each.get("identity")) for each in self.manifests
         )
         if before == after:
             return set()
-        return {label for side in self.manifests for label in (*side.get("selector", {}), *side.get("identity", ()))}
+        return {label for side in self.manifests for label in (*side.get("selector", {}), *side["identity"])}
+
+    @cached_property
+    def _selected_by(self) -> set[str]:
+        """The labels whose change the manifests tell of."""
+        return self._deployments_by | (_OF_REQUESTS if self._scopes[0] != self._scopes[1] else set())
+
+    @cached_property
+    def _scopes(self) -> tuple[list[str], list[str]]:
+        """The requests that thresholds of their own are set for, as the manifests have it."""
+        before, after = (
+            [scope_label(each["operations"], each.get("collections", ())) for each in side.get("thresholds", ())]
+            for side in self.manifests
+        )
+        return before, after
 
     @cached_property
     def _matchers_of_all(self) -> list[tuple[str, tuple[str, str]]]:
@@ -222,8 +257,10 @@ class Rules:
             elif label == "le":
                 yield _shown(each), ""
             elif label not in everywhere:
-                yield _shown(each), coverage(values(each.before), values(each.after))
+                yield _shown(each), coverage(values(each.before), values(each.after), _told_apart_by(label))
         for each in self.differences[index]:
+            if each.kind == "limit" and each.where.startswith("count(") and self.thresholds[0] != self.thresholds[1]:
+                continue  # of how many buckets there must be
             if each.kind == "limit":
                 effect = {True: "fires earlier", False: "fires later", None: ""}[each.looser]
                 yield _shown(each), effect
@@ -236,7 +273,10 @@ class Rules:
         labels = dict(old.labels), dict(new.labels)
         for name in sorted(labels[0].keys() | labels[1].keys()):
             before, after = (each.get(name, "none") for each in labels)
-            if before != after:
+            if before != after and name == conventions.SCOPE and after in self._scopes[1]:
+                others = [each.shown for each in self.after if each.name == new.name and each.label(name) != after]
+                yield f"is for {after} now", f"other requests are up to {shortly(others)}" if others else ""
+            elif before != after:
                 what = name if name == conventions.SEVERITY else f"label {name}"
                 yield f"{what} {before} -> {after}", "" if name == conventions.SEVERITY else "may reach other people"
 
@@ -349,6 +389,16 @@ class Rules:
         found = [rule.shown for rule, matchers in self._selectors.get(name, ()) if _selects(matchers, labels or {})]
         found += [panel for panel, profiles in self.panels.get(name, ()) if not profiles or self.now in profiles]
         return tuple(dict.fromkeys(found))
+
+
+@cache
+def _labels_of_milvus() -> frozenset[str]:
+    return frozenset(label for branch in catalog.branches() for label in catalog.milvus_labels(branch))
+
+
+def _told_apart_by(label: str) -> str:
+    """What a label tells apart: kinds of requests, series of one deployment, or deployments."""
+    return "requests" if label in _OF_REQUESTS else "series" if label in _labels_of_milvus() else "deployments"
 
 
 def _selects(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:

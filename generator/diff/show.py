@@ -11,10 +11,13 @@ from generator.diff.change import Change, shortly
 _CALLED = {"alert": "alerts", "profile": "profiles", "series": "recorded series", "dashboard": "dashboards"}
 _KINDS = ("added", "removed", "renamed", "changed")
 
-# From so many changes of one kind on, the series of a profile that nobody misses share a line.
+# From so many changes of one kind on, alerts, panels, and series that nobody misses share a line.
 _TOGETHER = 4
+# So many alerts are named in a line.
+_IN_A_LINE = 50
 # GitHub takes comments of 65,536 characters, GitLab longer ones.
 _LONGEST = 60_000
+_PANEL = re.compile(r"panel (.*) (added|removed)", re.DOTALL)
 
 
 def verdict(changes: Sequence[Change]) -> str:
@@ -102,18 +105,48 @@ def _together(changes: Iterable[Change]) -> Iterator[Change]:
             else change.name
         )
         shared.setdefault(replace(change, profile="", name=subject, read_by=()), []).append(change)
-    alike: dict[tuple[str, str], list[Change]] = {}
+    alike: dict[tuple[str, ...], list[Change]] = {}
     for alone in shared.values():
         profiles = shortly(list(dict.fromkeys(change.profile for change in alone)))
         names = shortly(list(dict.fromkeys(change.name for change in alone)))
         common = [reader for reader in alone[0].read_by if all(reader in change.read_by for change in alone)]
         first = alone[0] if len(alone) == 1 else replace(alone[0], read_by=tuple(common))
         each = replace(first, profile=profiles, name=names if first.about in ("dashboard", "profile") else first.name)
-        quiet = each.about == "series" and not each.effect and each.kind != "changed"
-        alike.setdefault((each.kind, each.profile) if quiet else (str(len(alike)), "own"), []).append(each)
-    for (kind, profile), own in alike.items():
+        alike.setdefault(_likeness(each) or (str(len(alike)),), []).append(each)
+    for own in alike.values():
         if len(own) < _TOGETHER:
             yield from own
         else:
-            listed = shortly([f"{c.name} -> {c.says.split()[2]}" if kind == "renamed" else c.name for c in own])
-            yield Change("series", own[0].kind, profile, f"{len(own)} recorded series", f"{kind}: {listed}")
+            size = _IN_A_LINE if own[0].about == "alert" else len(own)
+            yield from (_as_one(own[start : start + size]) for start in range(0, len(own), size))
+
+
+def _likeness(change: Change) -> tuple[str, ...]:
+    """What changes have in common that can share a line; empty for a change that stands alone."""
+    panel = _PANEL.fullmatch(change.says)
+    if change.about == "series" and not change.effect and change.kind != "changed":
+        return ("series", change.kind, change.profile)
+    if change.about == "alert" and change.kind == "changed":
+        return ("alert", change.profile, _of_any_alert(change), change.effect)
+    if change.about == "dashboard" and panel:
+        return ("panel", change.name, panel[2])
+    return ()
+
+
+def _as_one(changes: Sequence[Change]) -> Change:
+    """One change in the place of several that are alike."""
+    first, called = changes[0], f"{len(changes)} recorded series"
+    if first.about == "alert":
+        names = ", ".join(dict.fromkeys(change.name for change in changes))
+        return replace(first, name=names, says=_of_any_alert(first))
+    if first.about == "dashboard":
+        panels = [found for change in changes if (found := _PANEL.fullmatch(change.says))]
+        titles = shortly([found[1] for found in panels])
+        return replace(first, says=f"{len(panels)} panels {panels[0][2]}: {titles}")
+    names = shortly([f"{c.name} -> {c.says.split()[2]}" if c.kind == "renamed" else c.name for c in changes])
+    return Change("series", first.kind, first.profile, called, f"{first.kind}: {names}")
+
+
+def _of_any_alert(change: Change) -> str:
+    """What is said of an alert, with an ellipsis in the place of its name: in a link, say."""
+    return change.says.replace(change.name.partition("{")[0], "…")

@@ -16,7 +16,7 @@ _PROMETHEUS = re.compile(r"prometheus|victoriametrics(?!-logs)|mimir|cortex|than
 _VARIABLE = re.compile(r"\$\{?(\w+)(?::\w+)?\}?|\[\[(\w+)(?::\w+)?\]\]")
 _LABEL_VALUES = re.compile(r"\s*label_values\(\s*(?:(?P<of>.*),\s*)?(?P<label>\w+)\s*\)\s*", re.DOTALL)
 _QUERY_RESULT = re.compile(r"\s*query_result\((?P<of>.*)\)\s*", re.DOTALL)
-IGNORED = re.compile(r"thresher:\s*ignore\s+([\w-]+(?:[ ,]+[\w-]+)*)")
+IGNORED = re.compile(r"thresher:\s*ignore\s+([\w-]+(?:\s*,\s*[\w-]+)*)")
 
 # What a name of a data source stands for: the type of plugin behind a variable or an input of an export.
 Plugins = Mapping[str, str]
@@ -41,7 +41,8 @@ def expressions(dashboard: Node, outer: Passage) -> Iterator[Expression]:
     for panel in _panels(dashboard):
         yield from _of_panel(panel, outer, plugins)
     for annotation in dashboard.get("annotations", "list").items:
-        expr = annotation.get("expr")
+        # Grafana 9 moved the query into a target.
+        expr = annotation.get("expr") if annotation.get("expr").text else annotation.get("target", "expr")
         if expr.text and _is_prometheus(plugins, annotation.get("datasource")):
             where = f"annotation {annotation.get('name').text}"
             yield Expression(expr.passage(outer), where, "query")
@@ -74,7 +75,7 @@ def _of_panel(panel: Node, outer: Passage, plugins: Plugins) -> Iterator[Express
 
 def silenced_by(text: str) -> frozenset[str]:
     """The codes that a comment, or the description of a panel, asks not to report."""
-    return frozenset(code for found in IGNORED.findall(text) for code in re.split("[ ,]+", found))
+    return frozenset(code for found in IGNORED.findall(text) for code in re.split(r"\s*,\s*", found))
 
 
 def _unit(panel: Node) -> str:

@@ -30,6 +30,8 @@ _AMBIGUOUS = frozenset({
     "built", "domain", "fs", "location", "meta", "mode", "mq", "name", "path", "policy", "pool", "priority", "reason",
     "role", "scope", "shard", "source", "term", "version",
 })  # fmt: skip
+# Labels that scraping adds, mostly in Kubernetes, and that no server is given as its external labels.
+_OF_TARGETS = frozenset({"container", "endpoint", "instance", "job", "namespace", "node", "pod", "service"})
 # What people write for a label of Milvus.
 _MEANT = {
     "code": "status", "coll": "collection_name", "collection": "collection_name", "collectionname": "collection_name",
@@ -39,7 +41,8 @@ _MEANT = {
     "operation": "function_name", "operation_type": "function_name", "partition": "partition_id",
     "partition_name": "partition_id", "query": "query_type", "quota_state": "quota_states", "req_type": "query_type",
     "request_type": "query_type", "response_code": "status", "rolename": "role_name", "search_type": "query_type",
-    "status_code": "status", "querytype": "query_type", "result": "status",
+    "segment_status": "segment_state", "state": "segment_state", "status_code": "status", "querytype": "query_type",
+    "result": "status",
 }  # fmt: skip
 
 # What took the place of a metric that is gone or not written any more.
@@ -62,6 +65,8 @@ _SUCCESSORS = {
 # What people call a thing, and where Milvus has it.
 _SUBJECTS = (
     (r"slow_quer", "milvus_proxy_slow_query_count"),
+    (r"query_?nodes?_(?:num|count|total)$", "milvus_querycoord_querynode_num"),
+    (r"data_?nodes?_(?:num|count|total)$", "milvus_datacoord_datanode_num"),
     (r"core_search_latency", "internal_core_search_latency"),
     (r"_(?:search|query|sq)_.*(?:latency|duration|time|seconds)", "milvus_proxy_sq_latency"),
     (r"_(?:insert|delete|upsert|mutation)_.*(?:latency|duration|time|seconds)", "milvus_proxy_mutation_latency"),
@@ -125,6 +130,11 @@ class Labels:
         if self.complete:
             return True
         return _is_meant_for_milvus(label, frozenset(having))
+
+    def may_be_external(self, label: str) -> bool:
+        """Whether a label may be one of those that a server adds to all of its series, also to what it records."""
+        known = label in self.targets or label in _OF_TARGETS or label in _vocabulary() or label.lower() in _MEANT
+        return not self.complete and not known
 
 
 @lru_cache(maxsize=4096)

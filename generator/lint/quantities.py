@@ -9,6 +9,10 @@ from generator.units import plain
 
 _UNIT = r"(us|µs|microseconds?|微秒|ms|msecs?|milliseconds?|毫秒|s|secs?|seconds?|秒)(?![A-Za-z0-9_])"
 _SAID = re.compile(rf"(?<![A-Za-z0-9_.])(\d+(?:\.\d+)?)\s?{_UNIT}", re.IGNORECASE)
+# How long something lasts, which is no threshold.
+_LASTS = re.compile(
+    rf"\b(?:for|last|past|within|after|every|window)\s+(?:the\s+|of\s+)?\d[\d.]*\s?{_UNIT}", re.IGNORECASE
+)
 _PRINTED = re.compile(rf"\$value\b[^{{}}]*\}}\}}\s?{_UNIT}", re.IGNORECASE)
 _HUMANIZED = re.compile(r"\$value\b[^{}|]*\|\s*humanizeDuration\b")
 _NAMES = {"us": "microseconds", "ms": "milliseconds", "s": "seconds"}
@@ -28,7 +32,7 @@ def threshold(vector: Vector, op: str, number: float, prose: str) -> tuple[str, 
     unit = vector.time
     if unit not in _NAMES or number <= 0:
         return "", ""
-    said = {(float(count), _symbol(name)) for count, name in _SAID.findall(prose)}
+    said = {(float(count), _symbol(name)) for count, name in _SAID.findall(_LASTS.sub("", prose))}
     seconds = [count * TIME[symbol] for count, symbol in said]
     if any(_same(number * TIME[unit], each) for each in seconds):
         return "", ""
@@ -56,7 +60,8 @@ def _below_all(vector: Vector, number: float) -> bool:
     if not (vector.quantile or vector.mean):
         return False
     first = vector.bounds[0] if vector.bounds else 1.0
-    of_proxy = re.match(r"milvus_proxy_(?:\w+_)?(?:sq|req|mutation|grpc)_latency", vector.series)
+    metric = vector.valued_by.name if vector.valued_by else vector.series
+    of_proxy = re.match(r"milvus_proxy_(?:\w+_)?(?:sq|req|mutation|grpc)_latency", metric)
     if of_proxy and first >= 1:
         return number <= 1
     return vector.quantile and number < first

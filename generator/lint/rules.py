@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from generator.lint.expressions import Expression
 from generator.lint.nodes import Node, Passage
 
 _COMMENT = re.compile(r"(?:^|\s)#[^\n]*")
+# Keys of groups that only vmalert knows (docs.victoriametrics.com/victoriametrics/vmalert), so that MetricsQL is meant.
+_OF_VMALERT = frozenset({
+    "concurrency", "debug", "eval_alignment", "eval_delay", "eval_offset", "extra_filter_labels", "headers",
+    "notifier_headers", "params", "type",
+})  # fmt: skip
 
 
 def expressions(groups: Node, outer: Passage, *, metricsql: bool = False) -> Iterator[Expression]:
     """The expression of every rule in a list of groups."""
+    metricsql = metricsql or any(_OF_VMALERT & group.entries.keys() for group in groups.items)
     for group in groups.items:
         for rule in group.get("rules").items:
             if rule.get("data").items:
                 yield from _of_grafana(rule, outer)
             elif rule.get("expr").text:
-                yield _of(rule, outer, metricsql=metricsql)
+                yield _of(rule, group.get("labels").entries, outer, metricsql=metricsql)
 
 
-def _of(rule: Node, outer: Passage, *, metricsql: bool) -> Expression:
+def _of(rule: Node, of_group: Mapping[str, Node], outer: Passage, *, metricsql: bool) -> Expression:
     alert, record = rule.get("alert").text, rule.get("record").text
-    labels = rule.get("labels").entries
+    labels = {**of_group, **rule.get("labels").entries}
     texts = [*rule.get("annotations").entries.values(), *labels.values()] if alert else []
     return Expression(
         passage=rule.get("expr").passage(outer),

@@ -98,7 +98,7 @@ def _records(found: Iterable[Expression], release: Release) -> dict[str, Vector]
 
 
 def _merged(before: Vector | None, vector: Vector, expression: Expression) -> Vector:
-    """The type of a record; where several rules write it and do not agree, nothing is known of it."""
+    """The type of a record; where several rules write it, they may only differ in the values of labels."""
     recorded = replace(
         vector,
         series=expression.record if vector.series else "",
@@ -108,10 +108,14 @@ def _merged(before: Vector | None, vector: Vector, expression: Expression) -> Ve
         | frozenset(expression.labels.items()),
         conditional=False,
         metric=None,
+        recorded=True,
         origin=None,
         at=0,
     )
-    return recorded if before in (None, recorded) else Vector()
+    if before is None:
+        return recorded
+    common = before.fixed & recorded.fixed
+    return replace(recorded, fixed=common) if replace(before, fixed=recorded.fixed) == recorded else Vector()
 
 
 def _files(paths: Sequence[Path]) -> Iterator[tuple[Path | None, str, bool]]:
@@ -214,7 +218,7 @@ class _Comments:
                 alone.add(number)
             if not (found := _COMMENT.search(line)):
                 continue
-            codes[number] = frozenset(re.split("[ ,]+", found[1]))
+            codes[number] = frozenset(re.split(r"\s*,\s*", found[1]))
             for code in sorted(codes[number] - CODES.keys()):
                 right = f"did you mean {nearest(code)}?" if nearest(code) else f"there are {', '.join(CODES)}"
                 wrong = f"there is no code `{code}` to ignore"

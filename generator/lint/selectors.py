@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import lru_cache
 
 from generator.buckets import pattern, spellings_of_go
@@ -62,6 +63,7 @@ class Selectors(Reporter):
             labels=labels,
             sure=frozenset(label for label in labels if "" not in metric.values.get(label, ())),
             fixed=fixed,
+            valued_by=metric,
             unit=unit,
             metric=metric,
             counter=name if part or metric.type == "counter" else "",
@@ -76,21 +78,42 @@ class Selectors(Reporter):
         )
 
     def _no_label(self, name: str, metric: Metric, labels: frozenset[str], matcher: tree.Matcher, place: int) -> None:
-        label, op, value = matcher
+        label = matcher[0]
         if not self.labels.lacks(label, labels):
             return
-        shown = f"{label}{op}{quoted_string(value)}"
-        wrong = f"{name} has no label `{label}` in Milvus {self.release.name}, so that `{shown}` "
-        right = self.instead_of_label(label, labels)
+        wrong = f"{name} has no label `{label}` in Milvus {self.release.name}"
+        elsewhere = label in ever_labelled(metric.name)
+        self.no_label("unknown-label", wrong, self.instead_of_label(label, labels), matcher, place, elsewhere=elsewhere)
+
+    def no_label(
+        self, code: str, wrong: str, right: str, matcher: tree.Matcher, place: int, *, elsewhere: bool = False
+    ) -> None:
+        """Complains of what a matcher does to series without its label; `elsewhere` says whether others have it."""
+        label, op, value = matcher
+        wrong += f", so that `{label}{op}{quoted_string(value)}` "
         if is_variable(value):
             if op in ("=", "=~"):
                 wrong += "finds nothing" if op == "=" else "finds nothing unless the variable matches everything"
-                self.complain("unknown-label", place, wrong, right, severity="warning" if op == "=~" else "error")
+                self.complain(code, place, wrong, right, severity="warning" if op == "=~" else "error")
         elif not _accepts(op, value, ""):
-            elsewhere = label in ever_labelled(metric.name)
-            self.complain("unknown-label", place, wrong + "never matches", right, elsewhere=elsewhere)
-        elif op in ("!=", "!~") and label not in ever_labelled(metric.name):
-            self.complain("unknown-label", place, wrong + "excludes nothing", right, severity="warning")
+            self.complain(code, place, wrong + "never matches", right, elsewhere=elsewhere)
+        elif op in ("!=", "!~") and not elsewhere:
+            self.complain(code, place, wrong + "excludes nothing", right, severity="warning")
+
+    def recorded_value(self, name: str, vector: Vector, matcher: tree.Matcher, place: int) -> None:
+        """Complains of a value that a label of recorded series never has."""
+        label, op, value = matcher
+        recorded = dict(vector.fixed).get(label)
+        if label == "le":
+            self._le(name, vector.bounds if vector.buckets else (), matcher, place)
+        elif recorded is None:
+            if vector.valued_by:
+                self._value(name, vector.valued_by, matcher, place)
+        elif op in ("=", "=~") and not is_variable(value) and not _accepts(op, value, recorded):
+            shown = f"{label}{op}{quoted_string(value)}"
+            wrong = f"{name} never has `{shown}`: it is recorded with {label}={quoted_string(recorded)}"
+            right = "ask for that; if another rule records it, give the file of the rule, too"
+            self.complain("impossible-value", place, wrong, right)
 
     def instead_of_label(self, label: str, labels: Iterable[str]) -> str:
         if likely := meant(label, labels):
@@ -157,6 +180,24 @@ class Selectors(Reporter):
             every_spelling = quoted_string("|".join(pattern(bound) for bound, _ in found))
             right = f"write le{'=~' if op in ('=', '=~') else '!~'}{every_spelling}"
             self.complain("le-spelling", place, f"`{shown}` misses a bucket: {server} spells it `{missed}`", right)
+
+
+def narrowed(vector: Vector, matchers: Iterable[tree.Matcher]) -> Vector:
+    """The series among recorded ones that matchers select."""
+    matchers = list(matchers)
+    asked = frozenset((label, value) for label, op, value in matchers if op == "=" and not is_variable(value))
+    statuses = vector.statuses
+    for label, op, value in matchers:
+        if label == "status":
+            told = not is_variable(value) and (op in ("=", "!=") or _compiled(value) is not None)
+            statuses = frozenset(each for each in statuses if told and _accepts(op, value, each))
+    return replace(
+        vector,
+        fixed=vector.fixed | frozenset(each for each in asked if each[0] not in dict(vector.fixed)),
+        one_bucket=vector.one_bucket or any(label == "le" and op in ("=", "=~") for label, op, _ in matchers),
+        statuses=statuses,
+        units_by="" if vector.units_by in dict(asked) else vector.units_by,
+    )
 
 
 def _bounds(metric: Metric, fixed: Iterable[tuple[str, str]]) -> tuple[float, ...]:

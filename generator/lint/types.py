@@ -31,12 +31,13 @@ class Vector:
 
     `series` is the Milvus series that it comes from, and `at` the place of that in the expression. With `known`, the
     labels are: `labels` are those that it may have of Milvus and those it is grouped by, `closed` that there are no
-    others, `sure` those that no series lacks, `fixed` the values that matchers ask for. `unit` is None where it is not
-    known. `counter` is the name of a counter that is not rated. `buckets` is the histogram, while its buckets are told
-    apart by `le`, `bounds` are theirs, `rated` is whether they are rated, `one_bucket` whether a matcher selects among
-    them. `ceiling` is the largest possible value, and `capped_by` says why; `one` says why the value is never 0. With
-    `presence` it tells something that there are series at all, and `conditional` is that there is a condition for it.
-    `statuses` are the values of `status` that are selected; `units_by` is the label that tells series of different
+    others (but those that a server adds to all that it has `recorded`), `sure` those that no series lacks, `fixed` the
+    values that matchers ask for; `valued_by` is the metric that says which values there are. `unit` is None where it is
+    not known. `counter` is the name of a counter that is not rated. `buckets` is the histogram, while its buckets are
+    told apart by `le`, `bounds` are theirs, `rated` is whether they are rated, `one_bucket` whether a matcher selects
+    among them. `ceiling` is the largest possible value, and `capped_by` says why; `one` says why the value is never 0.
+    With `presence` it tells something that there are series at all, and `conditional` is that there is a condition for
+    it. `statuses` are the values of `status` that are selected; `units_by` is the label that tells series of different
     units apart, where no matcher does. A `quantile` or a `mean` is one of a histogram.
     """
 
@@ -47,8 +48,10 @@ class Vector:
     closed: bool = False
     sure: frozenset[str] = frozenset()
     fixed: frozenset[tuple[str, str]] = frozenset()
+    valued_by: Metric | None = None
     unit: Unit | None = None
     metric: Metric | None = None
+    recorded: bool = False
     counter: str = ""
     buckets: Metric | None = None
     bounds: tuple[float, ...] = ()

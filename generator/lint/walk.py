@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -16,7 +16,7 @@ from generator.lint.complaints import Context
 from generator.lint.constants import constant, is_scalar
 from generator.lint.names import instead, is_known, is_of_milvus
 from generator.lint.quantities import threshold
-from generator.lint.selectors import Selectors
+from generator.lint.selectors import Selectors, narrowed
 from generator.lint.types import Vector
 from generator.lint.variables import UNKNOWN_WINDOW, is_variable
 from generator.promql import tree
@@ -50,7 +50,9 @@ class Walk(Selectors):
         """Whether a label is surely on none of the series."""
         if not vector.known or label in vector.labels or is_variable(label):
             return False
-        return vector.closed or self.labels.lacks(label, vector.labels)
+        if vector.closed:
+            return not vector.recorded or not self.labels.may_be_external(label)
+        return self.labels.lacks(label, vector.labels)
 
     # Selectors
 
@@ -61,7 +63,8 @@ class Walk(Selectors):
         if not name or is_variable(name):
             return Vector(at=at)
         if name in self.context.records:
-            return replace(self.context.records[name], at=at)
+            recorded = replace(self.context.records[name], at=at)
+            return self._recorded(name, recorded, self._places(end, node), tree.matchers(node))
         module = next((value for label, _, value in matchers if label == "module"), "")
         if node.matchers.or_matchers or not is_of_milvus(name, module):
             return Vector(at=at)
@@ -76,9 +79,28 @@ class Walk(Selectors):
                 f"{metric.name} is registered in Milvus {self.release.name}, but nothing writes it: there are no series"
             )
             self.complain("unfed-metric", at, wrong, instead(self.release, metric.name), elsewhere=True)
-        places = self._places(end, node)
-        vector = self.selected(name, metric, part, [m for m in matchers if m[0] != "__name__"], at, places)
+        vector = self.selected(
+            name, metric, part, [m for m in matchers if m[0] != "__name__"], at, self._places(end, node)
+        )
         return replace(vector, origin=None) if node.offset or node.at else vector
+
+    def _recorded(
+        self, name: str, vector: Vector, places: Mapping[str, int], matchers: Iterable[tree.Matcher]
+    ) -> Vector:
+        """What a selector reads of recorded series; complains of what its matchers cannot find among them."""
+        matchers = [each for each in matchers if each[0] != "__name__" and not is_variable(each[0])]
+        if not vector.known:
+            return vector
+        for matcher in matchers:
+            label = matcher[0]
+            place = places.get(label, vector.at)
+            if self.lacks(vector, label):
+                kept = ", ".join(sorted(vector.labels)) or "no label"
+                wrong = f"{name} has lost the label `{label}`: what is recorded keeps {kept}"
+                self.no_label("lost-label", wrong, f"keep {label} where it is recorded", matcher, place)
+            else:
+                self.recorded_value(name, vector, matcher, place)
+        return narrowed(vector, matchers)
 
     def _place(self, name: str) -> tuple[int, int]:
         """Where the next selector of this name begins and where the name ends."""
@@ -178,6 +200,9 @@ class Walk(Selectors):
         if inner.counter and inner.closed:
             wrong = f"{name}() of a sum of the counter {inner.counter} jumps whenever one of them starts again from 0"
             self.complain("rate-of-sum", inner.at, wrong, f"rate first, then sum: sum({name}({inner.counter}[...]))")
+        elif inner.rated and inner.recorded:
+            wrong = f"{name}() of {inner.series}, which is recorded as a rate already: it also falls"
+            self.complain("rate-of-gauge", inner.at, wrong, "read it as it is, or take avg_over_time() of it")
         elif metric and metric.type == "gauge" and not is_subquery and not metric.name.endswith(_RISING):
             wrong = f"{name}() of {metric.name}, which is a gauge in Milvus {self.release.name}: it also falls"
             self.complain("rate-of-gauge", inner.at, wrong, _for_gauge(name))
@@ -263,6 +288,7 @@ class Walk(Selectors):
             fixed=frozenset(each for each in inner.fixed if each[0] in labels),
             buckets=inner.buckets if "le" in labels else None,
             presence=False,
+            recorded=inner.recorded and without,
             units_by=inner.units_by if inner.units_by in labels else "",
             statuses=inner.statuses if "status" in labels else frozenset(),
             origin=inner.origin and replace(inner.origin, aggregated=True) if op == "sum" else None,
@@ -316,13 +342,17 @@ class Walk(Selectors):
             and "status" not in labels
             and not inner.fixed & _TOTAL
         ):
-            wrong = f"{op}() over every status of {inner.series} counts requests twice: `total` is a series of its own"
+            wrong = f"{op}() over `total` and other values of `status` counts requests twice: `total` is all of them"
             right = 'select one: status="total" for all requests'
+            every = inner.valued_by.values["status"] if inner.valued_by else ()
+            left_out = [each for each in every if each not in inner.statuses]
+            if 0 < len(left_out) < len(inner.statuses):
+                right = f"leave out `total`, too: status!~{quoted_string('|'.join([*left_out, 'total']))}"
             self.complain("counts-total-twice", inner.at, wrong, right)
 
     def _mixed(self, inner: Vector, labels: frozenset[str]) -> None:
-        if inner.units_by and inner.units_by not in labels and inner.metric:
-            values = ", ".join(inner.metric.buckets_of_value[inner.units_by])
+        if inner.units_by and inner.units_by not in labels and inner.valued_by:
+            values = ", ".join(inner.valued_by.buckets_of_value[inner.units_by])
             wrong = f"{inner.series} holds times as well as ratios ({values}), which are put together here"
             self.complain("mixed-units", inner.at, wrong, f"select one value of `{inner.units_by}`, or group by it")
 
@@ -426,6 +456,8 @@ class Walk(Selectors):
                 closed=left.closed and right.closed,
                 sure=left.sure & right.sure,
                 fixed=left.fixed & right.fixed,
+                valued_by=left.valued_by if left.valued_by == right.valued_by else None,
+                recorded=left.recorded or right.recorded,
                 unit=left.unit if left.unit == right.unit else None,
                 conditional=left.conditional and right.conditional,
                 ceiling=None,
@@ -463,7 +495,9 @@ class Walk(Selectors):
             unit = times(left.unit, right.unit if op == "*" else inverse(right.unit))
         compares = op in _COMPARISONS
         is_bool = compares and bool(node.modifier and node.modifier.return_bool)
-        mean = op == "/" and left.series.endswith("_sum") and right.series.endswith("_count")
+        # Of one histogram, only its sum divided by its count is a time; also where both are recorded.
+        histogram = left.valued_by if left.valued_by == right.valued_by else None
+        mean = op == "/" and histogram is not None and bool(histogram.unit) and unit == ((histogram.unit, 1),)
         counter = left.counter if compares or op == "/" else ""
         first = left if left.series else right
         return Vector(
@@ -474,13 +508,18 @@ class Walk(Selectors):
             closed=closed,
             sure=sure,
             fixed=fixed,
+            valued_by=None if grouped else kept.valued_by,
+            recorded=kept.recorded and not (matching is not None and "Include" in str(matching.type)),
             unit=() if is_bool else unit,
             metric=first.metric,
             counter=counter,
             conditional=(compares and not is_bool) or left.conditional or right.conditional,
             ceiling=1.0 if share else left.ceiling if compares and not is_bool else None,
             capped_by="a share of requests is at most 1" if share else left.capped_by if compares else "",
-            bounds=left.bounds,
+            buckets=kept.buckets if "le" in labels else None,
+            bounds=kept.bounds if not (left.bounds and right.bounds) or left.bounds == right.bounds else (),
+            rated=kept.rated,
+            one_bucket=kept.one_bucket,
             mean=mean,
             quantile=left.quantile and compares,
         )
