@@ -12,10 +12,10 @@ from functools import lru_cache
 from json.encoder import encode_basestring_ascii as text
 
 from generator.context import FUNCTION_NAMES
-from generator.conventions import OWN_LABELS, PROFILE, SEVERITY, TIER
+from generator.conventions import OBJECTIVE, OWN_LABELS, PROFILE, SEVERITY, TIER
 from generator.rules import Group, Rule, RuleSet
 
-OUTAGE = "outage"
+OUTAGE, TIER_OF_OBJECTIVES = "outage", "objective"
 # What a tier says already: alerts of these tiers on the same requests add nothing to it.
 IMPLIED: Mapping[str, tuple[str, ...]] = {"slow": ("investigate", "slow_query_span", "spike")}
 _SEVERITIES = ("info", "warning", "critical")
@@ -105,6 +105,16 @@ def inhibitions(
             source = (*outage, _is("function_name", FUNCTION_NAMES[operation]))
             yield Inhibition(why, source, (*others, _is("query_type", operation)), same)
 
+    budget = (_is(PROFILE, profile), _is(TIER, TIER_OF_OBJECTIVES))
+    burns = {_label(rule, SEVERITY): rule for rule in alerts if _label(rule, TIER) == TIER_OF_OBJECTIVES}
+    if {"critical", "warning"} <= burns.keys():
+        labels = sorted(burns["critical"].result.labels - OWN_LABELS)
+        yield Inhibition(
+            "While an error budget burns fast, nobody needs to hear that it burns.",
+            (*budget, _is(SEVERITY, "critical")),
+            (*of_deployment, _is(TIER, TIER_OF_OBJECTIVES), _is(SEVERITY, "warning")),
+            _unique([*same, *labels, OBJECTIVE]),
+        )
     for tier, implied in IMPLIED.items():
         sources = [rule for rule in alerts if _label(rule, TIER) == tier]
         targets = [

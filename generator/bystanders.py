@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from generator import conventions
-from generator.catalog import View, exposed
+from generator.catalog import View, exposed, of_exporters
 from generator.promql.text import labelled
 
 Labels = Mapping[str, str]
@@ -67,11 +67,11 @@ def _keeps_away(name: str, label: str) -> bool:
 
 
 def _labels(name: str, expr: str, release: View) -> Iterator[tuple[str, str]]:
-    """The labels of a series: those of the metric, or those of a recorded series that the expression names.
+    """The labels of a series: those of the metric, or those that the expression names if Milvus does not expose it.
 
     With each comes a value for when there is no sample; an empty one where the label had better be left out then.
     """
-    if ":" in name:
+    if ":" in name or name in of_exporters():
         yield from ((word, "") for word in re.findall(r"\w+", re.sub(r'"(?:[^"\\]|\\.)*"', "", expr)))
         return
     yield from (("job", ""), ("instance", ""))

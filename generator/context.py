@@ -17,7 +17,7 @@ from generator import catalog, conventions
 from generator.buckets import Measured, Point
 from generator.catalog import Release, View
 from generator.names import Names
-from generator.profile import AlertSettings, Profile, Selector
+from generator.profile import AlertSettings, Disk, Profile, Selector
 from generator.promql.text import matcher
 from generator.templates import Library, RuleTemplate
 from generator.thresholds import PlacedScope, Scope, SlowQueries, Tier, identity_in_words
@@ -100,6 +100,39 @@ class Milvus:
         return 1000 if found and found.unit == "us" else 1
 
 
+@dataclass(frozen=True, slots=True)
+class DiskView:
+    """The disks of a deployment as templates see them."""
+
+    settings: Disk
+
+    @property
+    def metric(self) -> str:
+        """The counter of the seconds in which a disk had something to do."""
+        return catalog.DISK_TIME[self.settings.exporter].name
+
+    @property
+    def selector(self) -> str:
+        return ", ".join(matcher(label, values) for label, values in self.settings.selector)
+
+    @property
+    def shared(self) -> str:
+        """The labels that tell whose disk it is; empty where there is nothing to tell."""
+        return ", ".join(self.settings.shared)
+
+    @property
+    def sample(self) -> dict[str, str]:
+        """The labels by which a disk is found, for tests."""
+        return {label: values[0] for label, values in self.settings.selector}
+
+    @property
+    def second(self) -> dict[str, str]:
+        """In what another disk can differ that is found, too, for tests."""
+        several = [(label, values[1]) for label, values in self.settings.selector if len(values) > 1]
+        free = [(label, "second") for label in ("instance", "device", "disk", "other") if label not in self.sample]
+        return dict([*several, *free][:1])
+
+
 @dataclass(frozen=True, eq=False)
 class Setting:
     """What every template can refer to, beside what it binds itself. Profiles that agree in all of it share it.
@@ -123,6 +156,7 @@ class Setting:
     operations: tuple[str, ...]
     functions: tuple[str, ...]
     cpus: float | None
+    disk: DiskView | None
     runbook_base_url: str
     dashboard_url: str
 
@@ -190,6 +224,7 @@ def settings_of(profile: Profile, release: Release, library: Library, names: Nam
             profile.window,
             profile.operations,
             profile.cpus,
+            profile.disk,
             profile.runbook_base_url,
             profile.dashboard_url,
         )
@@ -207,6 +242,7 @@ def _shared_setting(
     window: Duration,
     operations: tuple[str, ...],
     cpus: float | None,
+    disk: Disk | None,
     runbook_base_url: str,
     dashboard_url: str,
 ) -> Setting:
@@ -228,6 +264,7 @@ def _shared_setting(
         operations=operations,
         functions=tuple(FUNCTION_NAMES[operation] for operation in operations),
         cpus=cpus,
+        disk=DiskView(disk) if disk else None,
         runbook_base_url=runbook_base_url,
         dashboard_url=dashboard_url,
     )

@@ -15,8 +15,11 @@ from generator.units import Duration
 # The labels that tell results apart beside those of the deployment's identity.
 PROFILE, SEVERITY, TIER, CAUSE, FINDING = "profile", "severity", "tier", "cause", "finding"
 PHASE, PART, SCOPE = "phase", "part", "scope"
+OBJECTIVE, LONG, SHORT = "objective", "long", "short"
 
-OWN_LABELS = frozenset({"alertname", "alertstate", PROFILE, SEVERITY, TIER, CAUSE, FINDING, PHASE, PART, SCOPE})
+OWN_LABELS = frozenset({
+    "alertname", "alertstate", PROFILE, SEVERITY, TIER, CAUSE, FINDING, PHASE, PART, SCOPE, OBJECTIVE, LONG, SHORT,
+})  # fmt: skip
 # Labels that series carry, or that Prometheus servers add: setting one on an alert would merge alerts or be lost.
 RESERVED_LABELS = OWN_LABELS | {
     "le", "quantile", "query_type", "node_id", "collection_name", "db_name", "role_name", "function_name", "msg_type",
@@ -50,7 +53,7 @@ RECORDED = re.compile(r"[a-z_]+:[a-z0-9_]+:[a-z0-9_]+")
 
 def telling(labels: Iterable[tuple[str, str]], *, is_alert: bool) -> str:
     """The labels that tell a rule from others of its name, as a selector; empty where none does."""
-    kept = (PART, SCOPE) if is_alert else (PART, SCOPE, TIER, PHASE, FINDING)
+    kept = (PART, SCOPE, OBJECTIVE, LONG) if is_alert else (PART, SCOPE, TIER, PHASE, FINDING)
     pairs = [f'{label}="{text}"' for label, text in labels if label in kept]
     return f"{{{', '.join(pairs)}}}" if pairs else ""
 

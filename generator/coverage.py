@@ -283,7 +283,7 @@ def _kept_out(name: str, labels: Mapping[str, str], selectors: Iterable[_Selecto
 
 
 def _wrong(release: Release, name: str, labels: Mapping[str, str], named: frozenset[str]) -> Iterator[str]:
-    if ":" in name or name == "up":
+    if ":" in name or name == "up" or name in catalog.of_exporters():
         return
     found = exposed(release, name)
     if found is None or not found[0].fed:

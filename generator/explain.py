@@ -110,7 +110,7 @@ def explain(
 def alert(rule: Rule, rule_set: RuleSet) -> Iterator[str]:
     """One alert in words."""
     settings = rule_set.profile.alerts[rule.name]
-    yield f"{rule.name} ({settings.severity}): {rule.template.says}"
+    yield f"{rule.name} ({dict(rule.labels)[conventions.SEVERITY]}): {rule.template.says}"
     hold = f" for {rule.for_}" if rule.for_ else ""
     yield f"  fires when {rule_set.names.put_back(rule.condition)}{hold}"
     if rule.keep_firing_for:

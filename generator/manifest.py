@@ -15,7 +15,7 @@ from typing import Any
 from generator import __version__
 from generator.conventions import without_level
 from generator.output import sha256
-from generator.profile import Profile
+from generator.profile import Objective, Profile
 from generator.promtests import applies
 from generator.rules import Group, Remark, RuleSet
 from generator.thresholds import PlacedScope
@@ -46,6 +46,7 @@ def manifest(
         "identity": list(profile.identity),
         **({"deployments": [_deployment(each) for each in profile.deployments]} if profile.deployments else {}),
         "thresholds": [_thresholds(scope) for scope in rule_set.scopes],
+        **({"objectives": [_objective(each) for each in profile.objectives]} if profile.objectives else {}),
         "left_out": [{"rule": each.rule, "why": each.why} for each in remarks if not each.instead],
         "panels_left_out": [{"panel": each.rule, "why": each.why} for each in of_panels],
         "replaced": [{"rule": each.rule, "by": each.instead, "why": each.why} for each in remarks if each.instead],
@@ -86,6 +87,15 @@ def _lines(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 _json = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _objective(objective: Objective) -> dict[str, Any]:
+    return {
+        "tier": objective.tier,
+        "ratio": str(objective.ratio),
+        "period": str(objective.period),
+        "operations": list(objective.operations),
+    }
 
 
 def _deployment(deployment: tuple[str, Any]) -> dict[str, Any]:

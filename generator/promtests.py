@@ -23,8 +23,8 @@ from typing import Any
 from generator import conventions
 from generator.buckets import Point, spellings
 from generator.bystanders import OTHER, bystanders, constant
-from generator.catalog import View
-from generator.context import RATE_LIMITED, margin
+from generator.catalog import View, of_exporters
+from generator.context import RATE_LIMITED, DiskView, margin
 from generator.profile import Profile, Selector
 from generator.promql.text import equals, labelled
 from generator.rules import Group, Rule, RuleSet
@@ -187,7 +187,10 @@ def _group_cases(group: Group, stage: _Stage, borrowed: tuple[tuple[str, frozens
             fed[key] |= series
             siblings.setdefault(key, []).append((case, own))
     found = [_combined(tuple(members)) for members in siblings.values()]
-    needs = [(case.steps, case.density, case.feeds, read) for case, read in found]
+    # Of an alert, only one case can say when it fires.
+    needs = [
+        (case.steps, case.density, case.feeds | {check.alert for check in case.alerts}, read) for case, read in found
+    ]
     return _GroupCases(tuple(case for case, _ in found), tuple(needs), reads)
 
 
@@ -326,7 +329,7 @@ class _Story:
             return stage.steps(scenario[key]) if key in scenario else 0
 
         if not rule.is_alert:
-            return cls(0, steps("calm_for"), max(steps("breach_for"), settled + 1), 0, density)
+            return cls(steps("before_for"), steps("calm_for"), max(steps("breach_for"), settled + 1), 0, density)
         least = settled + stage.steps(rule.for_) + 1
         recovery = settled + stage.steps(rule.keep_firing_for) + _SLACK
         return cls(
@@ -442,7 +445,7 @@ def _case(
     if rule.is_alert:
         alerts, checks = _alerting(rule, scenario, samples, story, stage)
     else:
-        alerts, checks = (), tuple(_recorded(rule, scenario["expect"], samples, story))
+        alerts, checks = (), tuple(_recorded(rule, scenario, samples, story))
     name = f"{rule.name}: {scenario['name']}{'' if spelling is None else SPELLED[spelling]}"
     return Case(name, tuple(series), alerts, checks, frozenset(feeds), story.steps, story.density)
 
@@ -455,20 +458,23 @@ def _unfolded(given: Iterable[Mapping[str, Any]], rule: Rule) -> Iterator[Mappin
             yield {**stimulus, "labels": {label: text for labels in combination for label, text in labels.items()}}
 
 
-def _recorded(rule: Rule, expect: Any, samples: Labels, story: _Story) -> Iterator[SampleCheck]:
+def _recorded(rule: Rule, scenario: Mapping[str, Any], samples: Labels, story: _Story) -> Iterator[SampleCheck]:
     """That the recorded series has the expected value, give or take what gains were rounded by; or is not there.
 
     When half of the window has passed without anything, it must still say (or not) what happened in the other half.
     """
+    expect = scenario["expect"]
     nothing = expect == "nothing"
     anything = {**dict(rule.labels), **{label: samples[label] for label in rule.result.labels if label in samples}}
     labels = anything if nothing else _labels(rule, expect, samples)
     series = f"{rule.name}{{{', '.join(equals(label, text) for label, text in sorted(labels.items()))}}}"
-    last = story.calm + story.breach - 1
+    last = story.before + story.calm + story.breach - 1
     if nothing:
         yield from [SampleCheck(step, series, ()) for step in (last, *([story.steps - 1] if story.still else []))]
         return
-    value, is_rate = float(expect["value"]), rule.template.unit.endswith("/s")
+    value = float(expect["value"])
+    still = scenario.get("still", True)
+    is_rate = rule.template.unit.endswith("/s") if still is True else still == "less"
     expr = f"abs({series} - {plain(round(value, 9))}) < bool {plain(max(value, 0.1) * 1e-5)}"
     # What reads its own name could mute itself at every other evaluation.
     for step in (last - 1, last) if rule.name in rule.records else (last,):
@@ -564,9 +570,14 @@ def _series(
     own = tuple(label for label in own if label in stage.mentioned)
     labels = {label: known[label][0] if label in known else "x" for label in own}
     labels |= {label: samples[label] for label in (*own, "job", "instance", *stage.deployment) if label in samples}
+    second = {stage.second: stimulus.get("target", "")}
+    if name in of_exporters():  # whose targets are others than those of Milvus
+        disk: DiskView = rule.bindings["setting"].disk
+        labels = dict.fromkeys(own, "x") | {label: samples[label] for label in disk.settings.shared} | disk.sample
+        second = disk.second
     labels |= {**special, **given}
     if "target" in stimulus:
-        labels[stage.second] = stimulus["target"]
+        labels |= second
     levels = _levels(stimulus)
     if kind == "gauge":
         return metric, [(labelled(name, labels), _gauge(levels, story, stage))]
@@ -722,7 +733,16 @@ def _own_labels(release: View, name: str, kind: str) -> tuple[str, tuple[str, ..
 
 _ACTION = re.compile(r"\{\{ (.*?) \}\}")
 _LABEL = re.compile(r"\$labels\.(\w+)")
+_LASTS = re.compile(r'printf "([\d.]+) / %g" \$value \| query \| first \| value \| humanizeDuration')
 _PRINTF = re.compile(r'printf "(%\.\df)" \$value')
+
+
+def _humanized(seconds: float) -> str:
+    """A time of a minute or more as `humanizeDuration` of Prometheus prints it."""
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    return (f"{days}d " if days else "") + (f"{hours}h " if days or hours else "") + f"{minutes}m {rest}s"
 
 
 def _expanded(rule: Rule, text: str, labels: Labels, value: float) -> str:
@@ -734,6 +754,8 @@ def _expanded(rule: Rule, text: str, labels: Labels, value: float) -> str:
             return labels[label[1]]
         if action == "$value | humanizePercentage":
             return f"{value * 100:.4g}%"
+        if lasts := _LASTS.fullmatch(action):
+            return _humanized(float(lasts[1]) / value)
         if printf := _PRINTF.fullmatch(action):
             return printf[1] % value
         if action == '"{{"':

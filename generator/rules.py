@@ -16,7 +16,8 @@ from generator.catalog import Release, Unlisted, View
 from generator.context import AlertContext, ScopeView, Setting, anonymous, expected, settings_of
 from generator.findings import Finding, has_errors
 from generator.names import Names
-from generator.profile import AlertSettings, Profile, Selector
+from generator.objectives import budgets, objectives
+from generator.profile import AlertSettings, Disk, Profile, Selector
 from generator.promql.check import Checker, Quantity
 from generator.promql.dimension import unit_text
 from generator.promql.text import go_literal
@@ -183,8 +184,11 @@ def compile_profile(profile: Profile, library: Library) -> RuleSet | tuple[Findi
     settings = settings_of(profile, release, library, names)
     alerts = anonymous(profile.alerts, names)
     scopes = [ScopeView.of(scope, names) for scope in placed.scopes]
+    stated = objectives(profile.objectives, placed.scopes, names)
     lists = {
         "scopes": scopes,
+        "objectives": stated,
+        "budgets": budgets(stated),
         "sources": placed.sources,
         "first": scopes[0],
         "expected": expected(profile, settings[0]),
@@ -285,7 +289,7 @@ def _public_name(template: RuleTemplate, bindings: Bindings) -> str:
 
 def _variant(template: RuleTemplate, setting: Setting, context: Mapping[str, Any]) -> tuple[Variant | None, list[str]]:
     """The first usable variant (None when there is none), and why those before it are not."""
-    checker = _checker(setting.milvus.release, setting.target_labels, None)
+    checker = _checker(setting, None)
     reasons: list[str] = []
     for variant in template.variants:
         missing = [why for each in variant.requires.render(context) if (why := checker.requirement(each))]
@@ -306,7 +310,7 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
     labels[conventions.PROFILE] = setting.profile
     if alert:
         name = template.name
-        labels[conventions.SEVERITY] = alert.settings.severity
+        labels[conventions.SEVERITY] = parts.get("severity", alert.settings.severity)
         labels |= {conventions.CAUSE: template.cause} if template.cause else {conventions.TIER: template.tier}
         labels |= dict(alert.settings.labels)
     else:
@@ -315,7 +319,7 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
     known = {record: quantity for record, quantity in types if quantity is not None}
     try:
         selected_by = frozenset(label for label, _ in setting.deployment)
-        checker = _checker(setting.milvus.release, setting.target_labels, selected_by)
+        checker = _checker(setting, selected_by)
         checked = checker.check(body.expr, known)
         runbook = _runbook(parts["runbook"]) if "runbook" in parts else None
         for each in runbook.look if runbook else ():
@@ -333,7 +337,7 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
         expr=body.expr,
         labels=tuple(sorted(labels.items())),
         annotations=annotations,
-        for_=alert.settings.for_ if alert else _AT_ONCE,
+        for_=Duration.parse(parts["for"]) if "for" in parts else alert.settings.for_ if alert else _AT_ONCE,
         keep_firing_for=alert.settings.keep_firing_for if alert else _AT_ONCE,
         condition=one_line(parts["condition"]),
         runbook=runbook,
@@ -406,9 +410,16 @@ def _note(records: dict[str, Quantity], rule: Rule) -> None:
         raise rule.template.error(f"{rule.name} is recorded twice, with different labels or units")
 
 
+def _checker(setting: Setting, selected_by: frozenset[str] | None) -> Checker:
+    disk = setting.disk.settings if setting.disk else None
+    return _shared_checker(setting.milvus.release, setting.target_labels, selected_by, disk)
+
+
 @cache
-def _checker(release: View, target_labels: frozenset[str], selected_by: frozenset[str] | None) -> Checker:
-    return Checker(release, target_labels, selected_by)
+def _shared_checker(
+    release: View, target_labels: frozenset[str], selected_by: frozenset[str] | None, disk: Disk | None
+) -> Checker:
+    return Checker(release, target_labels, selected_by, disk)
 
 
 def _tidy(expr: str) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
+from generator.conventions import SEVERITY
 from generator.dashboards.documents import Evidence
 from generator.profile import Profile
 from generator.rules import Advice, Rule, RuleSet, Runbook
@@ -69,15 +70,17 @@ def _page(
         raise rules[0].template.error("has no runbook")
     runbooks = [rule.runbook for rule in rules if rule.runbook]
     measured = _measured(rules, parts, symptom)
-    return "\n".join([*_meaning(rules[0], runbooks), *measured, *_next(runbooks, shown, releases)]) + "\n"
+    return "\n".join([*_meaning(rules, runbooks), *measured, *_next(runbooks, shown, releases)]) + "\n"
 
 
-def _meaning(rule: Rule, runbooks: Iterable[Runbook]) -> Iterator[str]:
+def _meaning(rules: Sequence[Rule], runbooks: Iterable[Runbook]) -> Iterator[str]:
+    rule = rules[0]
+    severities = " or ".join(dict.fromkeys(dict(each.labels)[SEVERITY] for each in rules))
     labels = dict(rule.labels)
     kind = f"cause {labels['cause']}" if "cause" in labels else f"tier {labels['tier']}"
     yield f"# {rule.name}"
     yield ""
-    yield f"{_sentence(rule.template.says)} (severity {labels['severity']}, {kind})"
+    yield f"{_sentence(rule.template.says)} (severity {severities}, {kind})"
     yield ""
     yield "## What it means"
     for means in dict.fromkeys(runbook.means for runbook in runbooks):

@@ -63,7 +63,7 @@ class Variant:
     requires: Leaves
     when: str
     reason: Leaves
-    body: Leaves  # expr, labels, operation, summary, description, runbook, condition, scenarios
+    body: Leaves  # expr, labels, severity, for, operation, summary, description, runbook, condition, scenarios
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,12 +195,12 @@ class LineLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore
 
 _KEYS = {
     "record", "alert", "says", "for_each", "level", "metric", "operation", "windowless", "unit", "labels", "requires",
-    "expr", "scenarios", "variants", "tier", "cause", "settings", "evidence",
+    "expr", "scenarios", "variants", "severity", "for", "tier", "cause", "settings", "evidence",
     "settings_of", "part_of", "when", "reason", "summary", "description", "verdict", "runbook",
     "name",
     "fires_without_data", LINE,
 }  # fmt: skip
-_BODY = ("expr", "labels", "operation", "summary", "description", "runbook", "scenarios")
+_BODY = ("expr", "labels", "severity", "for", "operation", "summary", "description", "runbook", "scenarios")
 
 
 def parsed(file: str, text: str, refusal: type[TemplateError]) -> Any:
@@ -273,9 +273,8 @@ def _rule(file: str, data: dict[str, Any]) -> RuleTemplate:
 
 
 def _variant(data: dict[str, Any], part: dict[str, Any]) -> Variant:
-    alternatives = "variants" in data
     body = {key: _without_lines({**data, **part}[key]) for key in _BODY if key in data or key in part}
-    body["condition"] = "" if alternatives else data.get("when", "")
+    body["condition"] = data.get("when", "")
     return Variant(
         name=part.get("name", ""),
         requires=_leaves([*data.get("requires", []), *part.get("requires", [])]),

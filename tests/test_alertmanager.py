@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from generator import templates
-from generator.alertmanager import IMPLIED, OUTAGE
+from generator.alertmanager import IMPLIED, OUTAGE, TIER_OF_OBJECTIVES
 from tests.conftest import EXAMPLES, Compiled
 from tests.e2e.servers import program
 
@@ -95,7 +95,7 @@ def test_nothing_is_muted_across_profiles_or_deployments(path: Path) -> None:
 
 def test_of_every_tier_it_is_known_whether_it_is_muted() -> None:
     tiers = {alert.tier for alert in templates.load().alerts.values() if alert.tier}
-    assert tiers == {OUTAGE, *IMPLIED, *(tier for implied in IMPLIED.values() for tier in implied)}
+    assert tiers == {OUTAGE, TIER_OF_OBJECTIVES, *IMPLIED, *(tier for implied in IMPLIED.values() for tier in implied)}
 
 
 def test_what_is_slow_mutes_other_latency_alerts_on_the_same_requests_only(compiled: Callable[..., Compiled]) -> None:

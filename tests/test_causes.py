@@ -280,6 +280,26 @@ def test_cpu_is_judged_where_the_profile_says_how_much_there_is(compiled: Compil
     assert "how many CPUs" in left_out["MilvusCPUSaturated"]
 
 
+DISK = '{exporter: node_exporter, selector: {instance: ["milvus-0:9100", "milvus-1:9100"]}'
+
+
+def test_disks_are_judged_where_the_profile_says_which_they_are(compiled: Compile) -> None:
+    (busy,) = [rule for rule in compiled(disk=DISK + "}").rules if "node_disk" in rule["expr"]]
+    assert busy["labels"]["finding"] == "disks are busy"
+    assert (
+        'max by () (rate(node_disk_io_time_seconds_total{instance=~"milvus-0:9100|milvus-1:9100"}[5m]))' in busy["expr"]
+    )
+    left_out = {each["rule"]: each["why"] for each in compiled().manifest["left_out"]}
+    assert "which disks are those of Milvus, such as `disk: {exporter: " in left_out["MilvusDiskSaturated"]
+
+
+def test_a_disk_is_that_of_the_deployments_with_the_same_labels(compiled: Compile) -> None:
+    disk = "{exporter: cadvisor, selector: {id: /}, shared: [cluster]}"
+    rules = compiled(selector="{job: milvus}", identity="[cluster, namespace]", disk=disk)
+    (expr,) = [rule["expr"] for rule in rules.rules if "container_fs" in rule["expr"]]
+    assert "* on (cluster) group_left ()\nmax by (cluster) (rate(container_fs_io_time_seconds_total{id=" in expr
+
+
 @pytest.mark.parametrize("alert", sorted(templates.load().alerts))
 def test_a_profile_can_do_without_any_one_alert(compiled: Compile, alert: str) -> None:
     assert alert not in compiled(alerts=f"{{{alert}: {{enabled: false}}}}").names()

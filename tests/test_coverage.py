@@ -79,7 +79,9 @@ def test_every_scenario_of_the_templates_is_played_in_some_release_line() -> Non
     }
     played = set()
     for milvus in LINES:
-        rule_set = default_rules(milvus, "cpus: 8")
+        rule_set = default_rules(
+            milvus, "cpus: 8\ndisk: {exporter: cadvisor, selector: {id: /}}\nobjectives: [{tier: slow, ratio: 99.9%}]"
+        )
         names = [case.name.partition(": ") for each in suites(rule_set) for test in each.tests for case in test]
         cases = {(without_level(rule), name.partition(" (`le`")[0]) for rule, _, name in names}
         for rule in rule_set.rules:

@@ -16,7 +16,7 @@ from generator.dashboards import definitions, panels
 from generator.dashboards.documents import in_seconds, uid
 from generator.profile.resolve import resolve
 from generator.units import Duration
-from tests.conftest import EXAMPLES, Thresher
+from tests.conftest import EXAMPLES, Compiled, Thresher
 
 Dashboard = dict[str, Any]
 Write = Callable[..., Path]
@@ -248,12 +248,13 @@ def lines(panel: dict[str, Any]) -> list[float]:
     return [step["value"] for step in steps if step["value"] is not None] if dashed else []
 
 
+DISK = "{exporter: node_exporter, selector: {job: node}}"
 CAUSES = sorted(alert.name for alert in templates.load().alerts.values() if alert.cause)
 
 
 @pytest.mark.parametrize("alert", CAUSES)
 def test_every_alert_on_a_cause_has_its_evidence_with_a_line_where_it_decides(alert: str) -> None:
-    files = of_release("2.6.21", "cpus: 8\nrunbook_base_url: https://runbooks.example.com\n").files
+    files = of_release("2.6.21", f"cpus: 8\ndisk: {DISK}\nrunbook_base_url: https://runbooks.example.com\n").files
     (diagnosis,) = (json.loads(text) for path, text in files.items() if path.name.endswith(".diagnosis.json"))
     shown = [panel for panel in panels_of(diagnosis) if f"{alert} fires when " in panel["description"]]
     assert shown, f"dashboards/diagnosis.yaml has no panel with `alert: {alert}`"
@@ -274,12 +275,26 @@ def test_every_alert_on_a_cause_has_its_evidence_with_a_line_where_it_decides(al
         ("{MilvusColdCache: {threshold: 2h}}", "How long query nodes have run", 7200),
         ("{MilvusVersionRegression: {threshold: 3x}}", "Mean latency against a day ago", 3),
         ("{MilvusCPUSaturated: {threshold: 75%}}", "Processors in use", 6),
+        ("{MilvusDiskSaturated: {threshold: 75%}}", "Disks", 0.75),
     ],
 )
 def test_the_line_is_where_the_profile_puts_it(dashboards: Compile, alerts: str, title: str, line: float) -> None:
-    found = dashboards(alerts=alerts, cpus="8")
+    found = dashboards(alerts=alerts, cpus="8", disk=DISK)
     (panel,) = (panel for board in found.values() for panel in panels_of(board) if panel["title"] == title)
     assert lines(panel) == [line]
+
+
+def test_a_panel_reads_the_disks_that_the_profile_names(dashboards: Compile) -> None:
+    disk = "{exporter: cadvisor, selector: {id: /}, shared: [cluster]}"
+    found = dashboards(selector="{job: milvus}", identity="[cluster, namespace]", disk=disk)
+    (target,) = titled(found["diagnosis"], "Disks")["targets"]
+    disks = 'container_fs_io_time_seconds_total{cluster="$cluster", id="/"}'
+    assert target["expr"] == f"max by (instance, device) (rate({disks}[$__rate_interval]))"
+
+
+def test_a_panel_without_disks_is_left_out_and_reported(compiled: Callable[..., Compiled]) -> None:
+    left_out = {each["panel"]: each["why"] for each in compiled().manifest["panels_left_out"]}
+    assert "the profile does not say which disks" in left_out['the panel "Disks" (diagnosis)']
 
 
 def test_an_alert_that_is_not_there_has_no_line_and_its_panel_says_why(dashboards: Compile) -> None:
@@ -357,14 +372,14 @@ def test_every_release_has_dashboards_without_an_unsound_query(branch: str) -> N
 
 
 def test_the_newest_release_of_today_lacks_nothing() -> None:
-    assert of_release("2.6.21").remarks == ()
+    assert of_release("2.6.21", f"disk: {DISK}\n").remarks == ()
 
 
 def test_a_definition_reads_no_metric_that_never_existed() -> None:
     known = {metric.name for branch in catalog.branches() for metric in catalog.release(branch).metrics()}
     old = {metric.name for release in catalog.releases("2.3") for metric in catalog.release(release).metrics()}
     for definition in definitions.load():
-        assert definition.metrics <= known | old, definition.name
+        assert definition.metrics <= known | old | catalog.of_exporters().keys(), definition.name
 
 
 def test_same_profile_same_bytes(write: Write, thresher: Thresher) -> None:

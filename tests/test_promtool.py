@@ -175,10 +175,17 @@ RHYTHMS = [
 ]
 PARTS: tuple[dict[str, Any], ...] = (
     {},
-    {"snap": "interpolate", "cpus": 0.5},
+    {"snap": "interpolate", "cpus": 0.5, "disk": {"exporter": "cadvisor", "selector": {"id": "/"}}},
     {"thresholds": {"slow": "500ms", "slow_query_span": "1s"}},
     {"collections": {"c": {"thresholds": {"slow": "300ms"}}, "d": {"thresholds": {"healthy": "20ms"}}}},
-    {"operations": {"query": {"thresholds": {"slow": "300ms"}}}, "snap": "up"},
+    {
+        "operations": {"query": {"thresholds": {"slow": "300ms"}}},
+        "objectives": [
+            {"tier": "slow", "ratio": "99.9%"},
+            {"tier": "healthy", "ratio": "90%", "operations": ["query"]},
+        ],
+        "snap": "up",
+    },
 )
 RELEASES = ["2.3.0", "2.3.5", "2.4.6", "2.4.20", "2.5.4", "2.6.0", "2.6.9", "2.6.19", "2.6.20", "3.0.0"]
 DURATIONS = ["0s", "1ms", "7s", "30s", "2m", "10m", "1h", "6h", "1d"]

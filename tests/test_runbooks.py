@@ -23,7 +23,12 @@ def pages(profile: str = "profile") -> dict[str, str]:
 
 @pytest.mark.parametrize("milvus", ["2.3.0", "2.3.5", "2.4.20", "2.6.19", "3.0.0"])
 def test_every_alert_has_a_page_and_nothing_else_has(milvus: str, compiled: Compile) -> None:
-    rules = compiled(milvus=f'"{milvus}"', cpus="8")
+    rules = compiled(
+        milvus=f'"{milvus}"',
+        cpus="8",
+        disk="{exporter: node_exporter, selector: {job: node}}",
+        objectives="[{tier: slow, ratio: 99.9%}]",
+    )
     alerts = {rule["alert"] for rule in rules.rules if "alert" in rule}
     found = pages()
     assert found.keys() == alerts

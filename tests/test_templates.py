@@ -14,7 +14,10 @@ from generator.templates import TemplateError, _topic
 
 ALERTS = sorted(templates.load().alerts)
 # With what some alerts need to be there.
-RULES = default_rules("2.6.19", "cpus: 8\n").rules
+RULES = default_rules(
+    "2.6.19",
+    "cpus: 8\ndisk: {exporter: node_exporter, selector: {job: node}}\nobjectives: [{tier: slow, ratio: 99.9%}]\n",
+).rules
 CAUSES = ("heavy_workload", "inefficient_filtering", "vector_index", "runtime_environment")
 
 
@@ -32,7 +35,7 @@ def test_every_alert_is_proven_to_fire_and_says_what_it_watches(name: str) -> No
         assert any(scenario["expect"] != "silent" for scenario in rule.scenarios)
         assert rule.condition
         assert rule.template.says
-        assert rule.template.tier in ("", "investigate", "slow", "slow_query_span", "spike", "outage")
+        assert rule.template.tier in ("", "investigate", "slow", "slow_query_span", "spike", "outage", "objective")
         assert rule.template.cause in ("", *CAUSES)
         assert bool(rule.template.tier) != bool(rule.template.cause)
 
@@ -40,7 +43,7 @@ def test_every_alert_is_proven_to_fire_and_says_what_it_watches(name: str) -> No
 def test_alerts_on_causes_inform_and_fire_before_the_alerts_on_their_symptom() -> None:
     causes = [rule for rule in RULES if rule.is_alert and rule.template.cause]
     symptoms = [rule for rule in RULES if rule.name in ("MilvusSearchLatencyInvestigate", "MilvusSearchLatencySlow")]
-    assert len(causes) == 12
+    assert len(causes) == 13
     assert {dict(rule.labels)["severity"] for rule in causes} == {"info"}
     assert max(rule.for_ for rule in causes) < min(rule.for_ for rule in symptoms)
 
@@ -64,7 +67,8 @@ def test_every_setting_of_an_alert_is_one_that_the_schema_knows() -> None:
             "min_time",
             "threshold",
         }
-        assert {"severity", "for", "keep_firing_for"} <= set(alert.settings)
+        of_each_rule = {"severity", "for"} & set(alert.variants[0].body.skeleton)
+        assert {"severity", "for", "keep_firing_for"} <= set(alert.settings) | of_each_rule
         if "threshold" in alert.settings:
             assert schema.threshold_kind(alert.settings["threshold"]) in (
                 "share",

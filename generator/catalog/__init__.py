@@ -154,7 +154,7 @@ class View:
 @cache
 def view(release: Release, metrics: frozenset[str]) -> View:
     """The view of a release by rules that read these metrics."""
-    known = {metric: release.metric(metric) for metric in sorted(metrics)}
+    known = {metric: release.metric(metric) or of_exporters().get(metric) for metric in sorted(metrics)}
     return _views().setdefault(repr(known), View(known))
 
 
@@ -181,6 +181,24 @@ def _series(name: str, metric_of: Callable[[str], Metric | None]) -> tuple[Metri
 
 # Series that Prometheus itself writes: of targets, and of alerts that are pending or fire.
 UP, ALERTS = "up", "ALERTS"
+
+
+# Seconds in which a disk had something to do, by the exporter that counts them.
+# github.com/prometheus/node_exporter collector/diskstats_linux.go,
+# github.com/google/cadvisor docs/storage/prometheus.md
+DISK_TIME: Mapping[str, Metric] = {
+    "node_exporter": Metric("node_disk_io_time_seconds_total", "counter", "s", "node_exporter", ("device",)),
+    "cadvisor": Metric(
+        "container_fs_io_time_seconds_total", "counter", "s", "cadvisor",
+        ("container", "device", "id", "image", "name", "namespace", "pod"),
+    ),
+}  # fmt: skip
+
+
+@cache
+def of_exporters() -> dict[str, Metric]:
+    """The metrics that rules read beside those of Milvus; their `component` is the exporter."""
+    return {metric.name: metric for metric in DISK_TIME.values()}
 
 
 def exposed(release: Release | View, name: str) -> tuple[Metric, str] | None:

@@ -19,7 +19,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from generator import catalog, conventions
-from generator.catalog import ALERTS, View
+from generator.catalog import ALERTS, View, of_exporters
 from generator.context import FUNCTION_NAMES, AlertContext, Setting
 from generator.dashboards import definitions
 from generator.dashboards.definitions import (
@@ -30,7 +30,8 @@ from generator.dashboards.definitions import (
     QueryDefinition,
 )
 from generator.names import MARK, Names
-from generator.profile import TIERS, AlertSettings
+from generator.objectives import BURN_RATES, ObjectiveView, objectives
+from generator.profile import TIERS, AlertSettings, Disk
 from generator.promql.check import Checker, Quantity
 from generator.promql.dimension import unit_text
 from generator.promql.text import equals, escaped, matcher, quoted_string
@@ -173,6 +174,50 @@ class Operation:
     @property
     def title(self) -> str:
         return self.name.replace("_", " ")
+
+
+@dataclass(frozen=True, slots=True)
+class BurnWindow:
+    """A window that a burn rate is shown for, and the name of what is recorded over it."""
+
+    name: str
+    series: str
+    colour: str
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """An objective for requests with one set of thresholds, as definitions see it.
+
+    `over` and `judged` are the names of its recorded series, `own` their matchers; `lines` are where alerts fire.
+    """
+
+    title: str
+    over: str
+    judged: str
+    own: str
+    allowed: str
+    period: str
+    windows: tuple[BurnWindow, ...]
+    lines: tuple[Line, ...]
+
+    @classmethod
+    def of(cls, view: ObjectiveView, names: Names) -> Promise:
+        over = f"{view.scope.level}:milvus_searches_over_tier"
+        colours = [*zip(BURN_RATES, ("red", "orange", "blue"), strict=True)]
+        title = f"{view.objective.ratio} of {view.in_words} under {view.objective.tier}"
+        return cls(
+            title=names.stand_in(title, prose=True),
+            over=f"{over}:rate",
+            judged=f"{view.scope.level}:milvus_searches_judged:rate",
+            own=f'tier="{view.tier.name}"{view.and_matching}',
+            allowed=plain(view.allowed),
+            period=str(view.objective.period),
+            windows=tuple(
+                BurnWindow(str(rate.long), f"{over}:ratio_rate{rate.long}", colour) for rate, colour in colours
+            ),
+            lines=tuple(Line(plain(rate.times), colour) for rate, colour in reversed(colours)),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,11 +378,13 @@ def _merged(parts: tuple[Records, ...]) -> Records:
 class Reach:
     """What the queries of a dashboard are about, and may read.
 
-    `recorded` and `raw` are the matchers that keep them to it; `windows` are those that series are recorded over.
+    `recorded`, `raw` and `disks` are the matchers that keep them to it; `windows` are those that series are recorded
+    over.
     """
 
     recorded: str
     raw: str
+    disks: str
     windows: tuple[Duration, ...]
     records: Records
     checker: Checker
@@ -354,11 +401,13 @@ def _narrowed(about: Reach, words: frozenset[str]) -> Reach:
     return _reach(
         about.recorded,
         about.raw,
+        about.disks,
         about.windows,
         _only(about.records, stems),
         view,
         checker.target_labels,
         checker.selected_by,
+        checker.disk,
     )
 
 
@@ -366,13 +415,15 @@ def _narrowed(about: Reach, words: frozenset[str]) -> Reach:
 def _reach(
     recorded: str,
     raw: str,
+    disks: str,
     windows: tuple[Duration, ...],
     records: Records,
     view: View,
     target_labels: frozenset[str],
     selected_by: frozenset[str] | None,
+    disk: Disk | None,
 ) -> Reach:
-    return Reach(recorded, raw, windows, records, Checker(view, target_labels, selected_by))
+    return Reach(recorded, raw, disks, windows, records, Checker(view, target_labels, selected_by, disk))
 
 
 @lru_cache(maxsize=1024)
@@ -381,12 +432,16 @@ def reach(setting: Setting, view: View, records: Records) -> Reach:
     identity = setting.identity.split(", ")
     chosen = [f'{label}="${variable(label)}"' for label in identity]
     others = [_literal(label, values) for label, values in setting.deployment if label not in identity]
+    disk = setting.disk.settings if setting.disk else None
+    disks = [f'{label}="${variable(label)}"' for label in disk.shared] if disk else []
+    disks += [_literal(label, values) for label, values in disk.selector if label not in disk.shared] if disk else []
     return Reach(
         recorded=", ".join([equals(conventions.PROFILE, setting.profile), *chosen]),
         raw=", ".join([*chosen, *others]),
+        disks=", ".join(disks),
         windows=(setting.window,),
         records=records,
-        checker=Checker(view, setting.target_labels, frozenset(label for label, _ in setting.deployment)),
+        checker=Checker(view, setting.target_labels, frozenset(label for label, _ in setting.deployment), disk),
     )
 
 
@@ -410,6 +465,7 @@ def fleet_reach(rule_sets: Sequence[RuleSet], view: View) -> tuple[Reach, dict[s
     about = Reach(
         recorded="",
         raw="",
+        disks="",
         windows=tuple(dict.fromkeys(rule_set.profile.window for rule_set in rule_sets)),
         records=_merged(tuple(records_of(rule_set) for rule_set in rule_sets)),
         checker=Checker(view, target_labels, frozenset(identity)),
@@ -523,7 +579,8 @@ def expanded(expr: str, about: Reach) -> tuple[str, str]:
 
     def in_full(found: re.Match[str]) -> str:
         name, given = found[1], found[2].strip()
-        matchers = about.recorded if ":" in name or name == ALERTS else about.raw
+        matchers = about.disks if name in of_exporters() else about.raw
+        matchers = about.recorded if ":" in name or name == ALERTS else matchers
         selector = "{" + ", ".join(filter(None, (matchers, given))) + "}"
         if ":" in name:
             names, why = _recorded(name, given, about)
@@ -649,6 +706,11 @@ def context_of(rule_set: RuleSet) -> dict[str, Any]:
     return {
         "kinds": kinds,
         "first": kinds[0],
+        "objectives": tuple(
+            Promise.of(each, rule_set.names)
+            for each in objectives(profile.objectives, rule_set.scopes, rule_set.names)
+            if isinstance(each, ObjectiveView)
+        ),
         "operations": tuple(Operation(name) for name in profile.operations),
         "query_types": matcher("query_type", profile.operations),
         "alerts": Limits.of(profile.alerts, rule_set.names),

@@ -10,7 +10,7 @@ from pathlib import Path
 from generator import source
 from generator.findings import Finding, InputError, has_errors
 from generator.profile.model import Profile
-from generator.profile.resolve import Defaults, aimed, digest, merged, resolve
+from generator.profile.resolve import SHARED_DISK, Defaults, aimed, digest, merged, resolve
 from generator.profile.schema import Schema, Validator
 from generator.source import Document, Keys
 
@@ -167,6 +167,11 @@ class Loader:
             whole = merged(root, entry)
             profile, found = resolve(whole, self.defaults)
             findings += found
+            if profile and profile.disk and not profile.disk.shared and len(entries) > 1:
+                wrong = "in a fleet, and nothing says whose disk is whose"
+                findings.append(
+                    whole.finding(("disk",), wrong, f"{SHARED_DISK}: {', '.join(profile.identity)}", of_key=True)
+                )
             if profile:
                 own = {key: value for key, value in entry.data.items() if key not in ("selector", "milvus")}
                 settings = {key: value for key, value in whole.data.items() if key != "selector"}

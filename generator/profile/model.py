@@ -47,7 +47,8 @@ class Scope:
 class AlertSettings:
     """The settings of one alert: the template's defaults under what the profile says.
 
-    `quantile`, `min_request_rate`, `least`, `min_time` and `threshold` are None for alerts that have no such setting.
+    `quantile`, `min_request_rate`, `least`, `min_time` and `threshold` are None for alerts that have no such setting;
+    `severity` is empty, and `for_` no time, where each rule of the alert has its own.
     """
 
     enabled: bool
@@ -61,6 +62,29 @@ class AlertSettings:
     threshold: Threshold | None
     labels: Texts
     annotations: Texts
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The disks that a deployment works with: series of an exporter, which is one of `catalog.DISK_TIME`.
+
+    `shared` are the labels of the identity that these series carry, too; none where all of them belong to every
+    deployment of the profile.
+    """
+
+    exporter: str
+    selector: Selector
+    shared: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """What share of the requests of some operations must take no longer than a tier, over a period."""
+
+    tier: str
+    ratio: Share
+    period: Duration
+    operations: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +135,10 @@ class Profile:
     window: Duration
     snap: str
     scopes: tuple[Scope, ...]
+    objectives: tuple[Objective, ...]
     server_slow_query_span: Duration | None
     cpus: float | None
+    disk: Disk | None
     alerts: Mapping[str, AlertSettings]
     runbook_base_url: str
     dashboard_url: str

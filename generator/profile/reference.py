@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from generator.objectives import BURN_RATES
 from generator.platforms import DASHBOARD_FORMATS, PLATFORMS, DashboardFormat, Platform
 from generator.profile.schema import Schema
+from generator.units import plain
 
 _HEAD = """\
 # Profile reference
@@ -33,6 +35,8 @@ def reference(schema: Schema) -> Iterator[str]:
     yield ""
     yield from _table(schema, schema["$defs"]["thresholds"]["properties"])
     yield ""
+    yield from _objectives(schema)
+    yield from _disks(schema)
     rows: Mapping[str, Platform] | Mapping[str, DashboardFormat]
     for setting, named, rows, says in (
         ("target", "platform", PLATFORMS, "What evaluates the rules"),
@@ -73,6 +77,32 @@ def reference(schema: Schema) -> Iterator[str]:
     for name, alert in schema["properties"]["alerts"]["properties"].items():
         if evidence := alert.get("x-evidence"):
             yield f"| `{name}` | {evidence} |"
+
+
+def _objectives(schema: Schema) -> Iterator[str]:
+    yield "## Objectives"
+    yield ""
+    yield "Each entry of `objectives` says:"
+    yield ""
+    yield from _table(schema, schema["properties"]["objectives"]["items"]["properties"])
+    yield ""
+    yield "An error budget is what an objective allows to be slower. MilvusSearchErrorBudgetBurn fires where it burns"
+    yield "too fast in a long window, and still does in a short one, if there are enough requests to judge by:"
+    yield ""
+    yield "| times as fast as allowed | windows | severity | for |"
+    yield "| --- | --- | --- | --- |"
+    for rate in BURN_RATES:
+        yield f"| {plain(rate.times)} | {rate.long} and {rate.short} | {rate.severity} | {rate.for_} |"
+    yield ""
+
+
+def _disks(schema: Schema) -> Iterator[str]:
+    yield "## Disks"
+    yield ""
+    yield "`disk` says which disks are those of Milvus, as another exporter measures them:"
+    yield ""
+    yield from _table(schema, schema["properties"]["disk"]["properties"])
+    yield ""
 
 
 def _table(schema: Schema, properties: Schema) -> Iterator[str]:

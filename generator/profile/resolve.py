@@ -22,6 +22,8 @@ from generator.profile.model import (
     TIERS,
     AlertSettings,
     Dashboards,
+    Disk,
+    Objective,
     Profile,
     Scope,
     Selector,
@@ -36,10 +38,15 @@ from generator.units import Duration, Factor, Rate, Share
 
 T = TypeVar("T")
 
+# A burn is told within three days: a period must be clearly longer.
+_PERIOD = "30d"
+_SHORTEST_PERIOD, _LONGEST_PERIOD = map(Duration.parse, ("7d", "90d"))
 _NO_TIME, _MILLISECOND, _MAX_WHILE, MAX_DURATION = map(Duration.parse, ("0s", "1ms", "6h", "1d"))
 # An instant query looks back 5 minutes for a sample: with longer intervals, series come and go.
 # prometheus.io/docs/prometheus/latest/querying/basics/#staleness
 MAX_INTERVAL = Duration.parse("5m")
+# What to write where a disk may be that of any deployment.
+SHARED_DISK = "write `shared` with the labels of the identity that the series of the disks carry, too, of"
 # Every rule repeats a profile's selector, labels and collections, and every alert's tests its annotations.
 MAX_REPEATED = 32_768
 # Letters and marks that show nothing: fillers, the empty braille pattern, variation selectors and the like.
@@ -121,8 +128,9 @@ class _Resolver:
         if name in _DEVICE_NAMES:
             self.refuse(("name",), f"{quoted(name)} is a device on Windows, no directory", "choose another name")
         release = self.release()
-        selector = self.selector()
+        selector = self.selector(("selector",))
         identity = self.identity(selector, release)
+        disk = self.disk(selector, identity, is_base=is_base)
         scrape = self.duration(("scrape_interval",), limit=MAX_INTERVAL)
         evaluation = self.duration(("evaluation_interval",), limit=MAX_INTERVAL)
         window = self.duration(("window",))
@@ -139,6 +147,7 @@ class _Resolver:
                 f"write at most {window}, or a longer window",
             )
         scopes = self.scopes(release)
+        objectives = self.objectives(release)
         span = self.duration(("server_slow_query_span",)) if "server_slow_query_span" in data else None
         extra = self.texts(("labels",), labels=True, identity=identity), self.texts(("annotations",), labels=False)
         alerts = {
@@ -158,8 +167,10 @@ class _Resolver:
             window=window,
             snap=data["snap"],
             scopes=scopes,
+            objectives=objectives,
             server_slow_query_span=span,
             cpus=float(data["cpus"]) if "cpus" in data else None,
+            disk=disk,
             alerts=alerts,
             runbook_base_url=data.get("runbook_base_url", "").rstrip("/"),
             dashboard_url=data.get("dashboard_url", ""),
@@ -181,12 +192,16 @@ class _Resolver:
             self.refuse(("milvus",), f"release {quoted(unknown.name)} is not in the catalog{why}", right)
             return None
 
-    def selector(self) -> Selector:
+    def selector(self, at: Keys) -> Selector:
+        """The labels at `at`, each with its values, checked."""
+        found: Any = self.data
+        for key in at:
+            found = found.get(key, {})
         selector = []
-        for label, given in self.data.get("selector", {}).items():
+        for label, given in found.items():
             values = tuple(given) if isinstance(given, list) else (given,)
             for index, value in enumerate(values):
-                keys = ("selector", label, index) if isinstance(given, list) else ("selector", label)
+                keys = (*at, label, index) if isinstance(given, list) else (*at, label)
                 self.check_text(keys, value)
                 if value != value.strip():
                     self.refuse(keys, f"{quoted(value)} begins or ends with a blank", "remove it")
@@ -197,11 +212,9 @@ class _Resolver:
                         "write every value out, as a list",
                     )
             if label.startswith("__"):
-                self.refuse(
-                    ("selector", label), "a label that Prometheus keeps to itself", "use a target label", of_key=True
-                )
+                self.refuse((*at, label), "a label that Prometheus keeps to itself", "use a target label", of_key=True)
             selector.append((label, values))
-        self.check_length(("selector",), (value for _, values in selector for value in values))
+        self.check_length(at, (value for _, values in selector for value in values))
         return tuple(selector)
 
     def identity(self, selector: Selector, release: catalog.Release | None) -> tuple[str, ...]:
@@ -227,6 +240,29 @@ class _Resolver:
             elif label.startswith("__") and "identity" in keys:
                 self.refuse(keys, f"{quoted(label)} is a label that Prometheus keeps to itself", "use a target label")
         return identity
+
+    def disk(self, selector: Selector, identity: tuple[str, ...], *, is_base: bool) -> Disk | None:
+        """The disks of the deployment, if the profile names them."""
+        given = self.data.get("disk")
+        if given is None:
+            return None
+        for key, right in (
+            ("exporter", f"write one of {', '.join(catalog.DISK_TIME)}"),
+            ("selector", 'write labels that select the disks, such as {instance: "milvus-0:9100", device: nvme0n1}'),
+        ):
+            if ("disk", key) not in self.document.values and not is_base:
+                self.refuse(("disk",), f"`{key}` is missing", right, of_key=True)
+        shared = tuple(given.get("shared", ()))
+        for index, label in enumerate(shared):
+            if label not in identity and identity:
+                wrong = f"{quoted(label)} is no label of the identity"
+                self.refuse(("disk", "shared", index), wrong, f"the identity is {', '.join(identity)}")
+        fixed = {label for label, values in selector if len(values) == 1}
+        if not shared and not fixed.issuperset(identity) and not is_base:
+            wrong = "the profile matches several deployments, and nothing says whose disk is whose"
+            self.refuse(("disk",), wrong, f"{SHARED_DISK}: {', '.join(identity)}", of_key=True)
+        disks = self.selector(("disk", "selector"))
+        return Disk(given["exporter"], disks, shared) if disks and "exporter" in given else None
 
     def scopes(self, release: catalog.Release | None) -> tuple[Scope, ...]:
         data = self.data
@@ -259,6 +295,31 @@ class _Resolver:
                         )
                     )
         return tuple(scopes)
+
+    def objectives(self, release: catalog.Release | None) -> tuple[Objective, ...]:
+        """The objectives, each of another tier or of other operations."""
+        offered = offered_operations(release) if release else OPERATIONS
+        found: list[Objective] = []
+        for index, given in enumerate(self.data.get("objectives", ())):
+            keys: Keys = ("objectives", index)
+            if not isinstance(given, dict) or not {"tier", "ratio"} <= given.keys():
+                continue  # refused already
+            ratio = self.parsed((*keys, "ratio"), Share.parse, given["ratio"])
+            operations = tuple(given.get("operations", offered))
+            for name in operations:
+                if name not in offered and release:
+                    self.warn(keys, f"Milvus {release.name} has no {name}", "the objective has no effect there")
+            period = self.duration((*keys, "period"), _PERIOD, smallest=_SHORTEST_PERIOD, limit=_LONGEST_PERIOD)
+            if ratio is None or ("operations" not in given and (*keys, "operations") in self.document.values):
+                continue  # refused already
+            objective = Objective(given["tier"], ratio, period, tuple(each for each in operations if each in offered))
+            for other in found:
+                both = [each for each in objective.operations if each in other.operations]
+                if objective.tier == other.tier and (both or ratio == other.ratio):
+                    wrong = f"another objective for {objective.tier} {f'of {both[0]}' if both else f'with {ratio}'}"
+                    self.refuse(keys, wrong, "write one objective for each tier and operation")
+            found.append(objective)
+        return tuple(found)
 
     def check_order(self, found: Mapping[str, Duration | None], places: Mapping[str, Keys]) -> None:
         for tier in TIERS:
@@ -303,7 +364,7 @@ class _Resolver:
         def setting(key: str) -> Any:
             return given.get(key, defaults.get(key))
 
-        for_ = self.duration((*at, "for"), str(defaults["for"]), smallest=_NO_TIME)
+        for_ = self.duration((*at, "for"), str(defaults.get("for", "0s")), smallest=_NO_TIME)
         keep = self.duration((*at, "keep_firing_for"), str(defaults.get("keep_firing_for", "0s")), smallest=_NO_TIME)
         effective = []
         for key, duration in (("for", for_), ("keep_firing_for", keep)):
@@ -343,7 +404,7 @@ class _Resolver:
         annotations = self.texts((*at, "annotations"), labels=False)
         return AlertSettings(
             enabled=given.get("enabled", True),
-            severity=str(setting("severity")),
+            severity=str(setting("severity") or ""),
             for_=for_,
             keep_firing_for=keep,
             quantile=quantile,
@@ -465,14 +526,16 @@ class _Resolver:
         """The duration at `keys`, in whole milliseconds and within limits; `default` after a finding."""
         given: Any = self.data
         for key in keys:
-            given = given.get(key, {}) if isinstance(given, dict) else {}
+            given = given[key] if isinstance(key, int) else given.get(key, {}) if isinstance(given, dict) else {}
         found = self.parsed(keys, Duration.parse, given or default)
         if found is None:
             return Duration.parse(default)
         if found > limit:
             self.refuse(keys, f"{found} is longer than {limit}", f"write at most {limit}")
-        elif found < smallest:
+        elif found < smallest <= _MILLISECOND:
             self.refuse(keys, f"{found} is no time at all", "write a duration above 0")
+        elif found < smallest:
+            self.refuse(keys, f"{found} is shorter than {smallest}", f"write at least {smallest}")
         elif found.milliseconds % 1:
             self.refuse(keys, f"{found} is no whole number of milliseconds", "write whole milliseconds")
         else:
@@ -501,8 +564,8 @@ def _default_settings(name: str, defaults: Defaults, extra: tuple[Texts, Texts],
         rate = Rate.parse(str(given["min_request_rate"]))
     return AlertSettings(
         enabled=True,
-        severity=str(given["severity"]),
-        for_=Duration.parse(str(given["for"])),
+        severity=str(given.get("severity", "")),
+        for_=Duration.parse(str(given.get("for", "0s"))),
         keep_firing_for=Duration.parse(str(given["keep_firing_for"])),
         quantile=quantile,
         min_request_rate=rate,

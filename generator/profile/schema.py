@@ -17,6 +17,7 @@ from generator.source import Document, Keys
 Schema = dict[str, Any]
 
 _NOT_IN_DEPLOYMENTS = {"version", "name", "extends", "base", "deployments", "target", "dashboards"}
+_KEEP_PLACES = ("deployments", "objectives")
 _UNITS = {
     "ms": ("ms", "msec", "msecs", "milli", "millis", "millisecond", "milliseconds"),
     "s": ("s", "sec", "secs", "second", "seconds"),
@@ -154,11 +155,11 @@ def _unique(_: Any, wanted: bool, items: Any, __: Any) -> Iterable[Any]:
 def _without(data: dict[str, Any], bad: Iterable[Keys]) -> dict[str, Any]:
     """A copy of the data without the given parts; a list that holds one of them goes as a whole.
 
-    Only an entry of `deployments` keeps its place, for those after it.
+    Only entries of some lists keep their places, for those after them.
     """
     data = copy.deepcopy(data)
     for keys in bad:
-        first = 2 if keys[0] == "deployments" else 0
+        first = 2 if keys[0] in _KEEP_PLACES else 0
         indices = [depth for depth, key in enumerate(keys) if isinstance(key, int) and depth >= first]
         part: Any = data
         *path, last = keys[: indices[0]] if indices else keys

@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from generator import conventions
 from generator.buckets import pattern, spellings
-from generator.catalog import ALERTS, UP, Metric, Release, View, exposed, first_with
+from generator.catalog import ALERTS, UP, Metric, Release, View, exposed, first_with, of_exporters
 from generator.promql import tree
 from generator.promql.dimension import Unit, inverse, times, unit_text
 
 if TYPE_CHECKING:
     import promql_parser
+
+    from generator.profile import Disk
 
 # promql-parser ends the process on 10,000 nested parentheses or 5,000 terms; no rule comes near these limits.
 MAX_LENGTH = 20_000
@@ -92,14 +94,19 @@ class Checker:
     """Checks expressions against one release, for deployments that are named by `target_labels`.
 
     With `selected_by`, every selector must match these labels, and one of a recorded series the profile: without
-    them a rule would read what belongs to other deployments.
+    them a rule would read what belongs to other deployments. `disk` says which series of another exporter there are.
     """
 
     def __init__(
-        self, release: Release | View, target_labels: Iterable[str], selected_by: frozenset[str] | None = None
+        self,
+        release: Release | View,
+        target_labels: Iterable[str],
+        selected_by: frozenset[str] | None = None,
+        disk: Disk | None = None,
     ) -> None:
         self.release = release
         self.selected_by = selected_by
+        self.disk = disk
         self.target_labels = frozenset(target_labels) | {"job", "instance"}
         self._plans: dict[str, _Plan] = {}
         self._value_problem = lru_cache(maxsize=4096)(self._find_value_problem)
@@ -125,7 +132,7 @@ class Checker:
         return "; ".join(checked.violations)
 
     def _plan(self, shape: str, records: Mapping[str, Quantity]) -> _Plan:
-        walk = _Walk(self.release, self.target_labels, records, self.selected_by)
+        walk = _Walk(self.release, self.target_labels, records, self.selected_by, self.disk)
         tree = None
         if problem := _too_much(shape):
             walk.violations.append(problem)
@@ -273,8 +280,10 @@ class _Walk:
         target_labels: frozenset[str],
         records: Mapping[str, Quantity],
         selected_by: frozenset[str] | None,
+        disk: Disk | None,
     ) -> None:
         self.release, self.target_labels, self.records, self.selected_by = release, target_labels, records, selected_by
+        self.disk = disk
         self.violations: list[str] = []
         self.literals: list[tuple[int, str, str, str]] = []
         self.metrics: set[str] = set()
@@ -326,6 +335,8 @@ class _Walk:
         if self.selected_by is not None:
             positive = {label for label, op, _ in matched if op in ("=", "=~")}
             wanted = {conventions.PROFILE} if ":" in name or name == ALERTS else self.selected_by
+            if name in of_exporters():
+                wanted = {label for label, _ in self.disk.selector} if self.disk else set()
             if missing := sorted(wanted - positive):
                 self.complain(f"{name} is also read of other deployments: match {', '.join(missing)}")
         if not found:
@@ -361,6 +372,8 @@ class _Walk:
         self.metrics.add(metric.name)
         if not metric.fed:
             self.complain(f"{metric.name} is registered in Milvus {self.release.name}, but nothing feeds it")
+        if name in of_exporters():
+            everywhere = self._labels_of_disk(metric) | {_ANY_OTHER}
         labels = everywhere | set(metric.labels)
         unit: Unit = ((metric.unit, 1),) if metric.unit else ()
         if part == "_bucket":
@@ -368,6 +381,18 @@ class _Walk:
         if part == "_count":
             return Quantity((), labels, counter=True)
         return Quantity(unit, labels, counter=part == "_sum" or metric.type == "counter")
+
+    def _labels_of_disk(self, metric: Metric) -> frozenset[str]:
+        """The labels of the targets of another exporter, which need not be those of Milvus."""
+        if self.disk is None:
+            self.complain(
+                "the profile does not say which disks are those of Milvus, such as `disk: {exporter: node_exporter, "
+                'selector: {instance: "milvus-0:9100"}}`, and Milvus does not expose them'
+            )
+            return frozenset({"job", "instance"})
+        if self.disk.exporter != metric.component:
+            self.complain(f"the disks of the profile are measured by {self.disk.exporter}")
+        return frozenset({"job", "instance", *self.disk.shared, *(label for label, _ in self.disk.selector)})
 
     def _missing(self, name: str) -> str:
         metric = self.release.metric(name)
