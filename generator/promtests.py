@@ -45,6 +45,9 @@ _IN_WINDOW = 3
 # Samples that a window must hold for something to have happened in it, but not in its second half.
 _IN_HALVES = 5
 
+# How far back Prometheus looks for a sample, by default.
+_LOOKBACK = Duration.parse("5m")
+
 
 @dataclass(frozen=True, slots=True)
 class AlertCheck:
@@ -321,7 +324,9 @@ class _Story:
 
     @classmethod
     def of(cls, rule: Rule, scenario: Mapping[str, Any], stage: _Stage) -> _Story:
-        density = max(_density(stimulus, stage) for stimulus in scenario["given"])
+        # What looks back by an offset meets no evaluation there, but must meet a sample.
+        least = stage.density(_LOOKBACK, 1) if " offset " in rule.expr and not stage.is_long else 1
+        density = max(least, *(_density(stimulus, stage) for stimulus in scenario["given"]))
         # After so many steps the condition is what the part of the story makes it.
         settled = stage.steps(scenario.get("within", stage.window)) + _SLACK
 

@@ -231,10 +231,10 @@ def at_random(draw: random.Random) -> dict[str, Any]:
 LIMITS = ("quantile", "min_request_rate", "threshold", "least", "min_time")
 # What is least and most, and what is nearly so, where it takes few steps to test.
 CORNERS: list[dict[str, Any]] = [
-    {**TARGETS[1], **RHYTHMS[1], "cpus": 1, "alerts": everywhere(0)},
+    {**TARGETS[1], **PARTS[1], **RHYTHMS[1], "alerts": everywhere(0)},
     {**TARGETS[2], **RHYTHMS[4], "cpus": 2, "alerts": everywhere(-1)},
     {**TARGETS[4], **RHYTHMS[3], "cpus": 3, "alerts": everywhere(1, *LIMITS, "for")},
-    {**TARGETS[5], **RHYTHMS[6], "cpus": 4, "alerts": everywhere(-2, *LIMITS, "keep_firing_for")},
+    {**TARGETS[5], **PARTS[4], **RHYTHMS[6], "cpus": 4, "alerts": everywhere(-2, *LIMITS, "keep_firing_for")},
 ]
 
 
