@@ -255,7 +255,7 @@ def build(folder: Path) -> list[dict[str, Any]]:
         return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     known = json.loads(thresher("schema"))["properties"]["alerts"]["properties"]
-    alerts = {alert: {"for": FOR} for alert in known} | LATENCY_ALERTS
+    alerts = {alert: {"for": FOR} for alert, its in known.items() if "for" in its["properties"]} | LATENCY_ALERTS
     profiles = folder / "profiles"
     profiles.mkdir()
     for profile in ({**WHOLE, "alerts": alerts}, SPLIT):
