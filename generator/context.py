@@ -18,7 +18,7 @@ from generator.buckets import Measured, Point
 from generator.catalog import Release, View
 from generator.names import Names
 from generator.profile import AlertSettings, Disk, Profile, Selector
-from generator.promql.text import matcher
+from generator.promql.text import matcher, matchers_of
 from generator.templates import Library, RuleTemplate
 from generator.thresholds import PlacedScope, Scope, SlowQueries, Tier, identity_in_words
 from generator.units import Duration, Factor, Rate, Share, plain
@@ -113,7 +113,7 @@ class DiskView:
 
     @property
     def selector(self) -> str:
-        return ", ".join(matcher(label, values) for label, values in self.settings.selector)
+        return matchers_of(self.settings.selector)
 
     @property
     def shared(self) -> str:
@@ -254,7 +254,7 @@ def _shared_setting(
         deployment=selector,
         target_labels=frozenset([*identity, *(label for label, _ in selector)]),
         profile=name,
-        selector=", ".join(matcher(label, values) for label, values in selector),
+        selector=matchers_of(selector),
         identity=names,
         identity_and_job=names if "job" in identity else f"{names}, job",
         identity_and_target=", ".join(dict.fromkeys([*identity, "job", "instance"])),
@@ -372,7 +372,7 @@ class Deployments:
     @property
     def selectors(self) -> tuple[str, ...]:
         """Each deployment as matchers."""
-        return tuple(", ".join(matcher(label, values) for label, values in selector) for selector in self.each)
+        return tuple(map(matchers_of, self.each))
 
     @property
     def sample(self) -> dict[str, str]:

@@ -301,6 +301,12 @@ def milvus_labels(branch: str) -> frozenset[str]:
     return frozenset(labels)
 
 
+@cache
+def every_label() -> frozenset[str]:
+    """Every label that any release puts on any metric."""
+    return frozenset(label for branch in branches() for label in milvus_labels(branch))
+
+
 def _nearest(name: str, count: int = 3) -> tuple[str, ...]:
     wanted = _numbers(name)
 

@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 from generator import catalog, conventions
@@ -481,8 +481,13 @@ def fleet_reach(rule_sets: Sequence[RuleSet], view: View) -> tuple[Reach, dict[s
 
 def variable(label: str) -> str:
     """The name of the variable that chooses the values of a label that names deployments."""
-    taken = {"datasource", *(choice.name for each in definitions.load() for choice in each.choices)}
-    return f"label_{label}" if label in taken or label.startswith("__") else label
+    return f"label_{label}" if label in _taken() or label.startswith("__") else label
+
+
+@cache
+def _taken() -> frozenset[str]:
+    """The variables that dashboards have whatever the profiles."""
+    return frozenset({"datasource", *(choice.name for each in definitions.load() for choice in each.choices)})
 
 
 def _literal(label: str, values: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any
 
 from generator import catalog, conventions
@@ -391,14 +391,9 @@ class Rules:
         return tuple(dict.fromkeys(found))
 
 
-@cache
-def _labels_of_milvus() -> frozenset[str]:
-    return frozenset(label for branch in catalog.branches() for label in catalog.milvus_labels(branch))
-
-
 def _told_apart_by(label: str) -> str:
     """What a label tells apart: kinds of requests, series of one deployment, or deployments."""
-    return "requests" if label in _OF_REQUESTS else "series" if label in _labels_of_milvus() else "deployments"
+    return "requests" if label in _OF_REQUESTS else "series" if label in catalog.every_label() else "deployments"
 
 
 def _selects(matchers: Iterable[Matcher], labels: Mapping[str, str]) -> bool:

@@ -133,8 +133,8 @@ class Labels:
 
     def may_be_external(self, label: str) -> bool:
         """Whether a label may be one of those that a server adds to all of its series, also to what it records."""
-        known = label in self.targets or label in _OF_TARGETS or label in _vocabulary() or label.lower() in _MEANT
-        return not self.complete and not known
+        known = self.targets | _OF_TARGETS | catalog.every_label()
+        return not self.complete and label not in known and label.lower() not in _MEANT
 
 
 @lru_cache(maxsize=4096)
@@ -142,7 +142,7 @@ def _is_meant_for_milvus(label: str, having: frozenset[str]) -> bool:
     """Whether a label is one that Milvus puts on other metrics, or a slip of one that this metric has."""
     if label in _AMBIGUOUS:
         return False
-    return label in _vocabulary() or label.lower() in _MEANT or bool(_slip(label, having))
+    return label in catalog.every_label() or label.lower() in _MEANT or bool(_slip(label, having))
 
 
 def meant(label: str, having: Iterable[str]) -> str:
@@ -160,11 +160,6 @@ def meant(label: str, having: Iterable[str]) -> str:
 
 def _slip(label: str, having: Iterable[str]) -> str:
     return next(iter(difflib.get_close_matches(label, list(having), n=1, cutoff=0.82)), "")
-
-
-@cache
-def _vocabulary() -> frozenset[str]:
-    return frozenset(label for branch in catalog.branches() for label in catalog.milvus_labels(branch))
 
 
 @cache

@@ -17,7 +17,7 @@ from generator.lint.check import check
 from generator.lint.codes import CODES, nearest
 from generator.lint.complaints import Context
 from generator.lint.content import UnknownContent, expressions
-from generator.lint.dashboards import IGNORED
+from generator.lint.dashboards import IGNORED, silenced_by
 from generator.lint.expressions import Expression
 from generator.lint.names import Labels, mentions_milvus
 from generator.lint.nodes import Unreadable
@@ -218,7 +218,7 @@ class _Comments:
                 alone.add(number)
             if not (found := _COMMENT.search(line)):
                 continue
-            codes[number] = frozenset(re.split(r"\s*,\s*", found[1]))
+            codes[number] = silenced_by(found[0])
             for code in sorted(codes[number] - CODES.keys()):
                 right = f"did you mean {nearest(code)}?" if nearest(code) else f"there are {', '.join(CODES)}"
                 wrong = f"there is no code `{code}` to ignore"

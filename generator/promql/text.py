@@ -39,6 +39,11 @@ def matcher(label: str, values: Iterable[str], *, negated: bool = False) -> str:
     return f"{label}{'!~' if negated else '=~'}{quoted_string('|'.join(map(escaped, values)))}"
 
 
+def matchers_of(selector: Iterable[tuple[str, Iterable[str]]]) -> str:
+    """What stands between the braces for labels with the values that each may have."""
+    return ", ".join(matcher(label, values) for label, values in selector)
+
+
 def go_literal(text: str) -> str:
     """The text such that a Go template prints it as it is.
 
