@@ -21,7 +21,7 @@ from generator.buckets import spellings
 from generator.bystanders import OTHER
 from generator.catalog import Metric, Release, exposed
 from generator.findings import Finding, InputError
-from generator.promql import tree
+from generator.promql.selectors import Selector, selectors
 from generator.promtests import SPELLED
 from generator.testfile import Test, moment, tests
 
@@ -83,41 +83,6 @@ def _releases(manifest: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([manifest["milvus"], *(each["milvus"] for each in manifest.get("deployments", ()))]))
 
 
-@dataclass(frozen=True, slots=True)
-class _Selector:
-    """A selector of an expression: the name of the series, and matchers as label, operator, value."""
-
-    name: str
-    matchers: tuple[tuple[str, str, str], ...]
-
-    def matches(self, label: str, value: str) -> bool:
-        """Whether all matchers of the label let the value pass."""
-        return all(
-            (re.fullmatch(wanted, value) is not None if "~" in op else wanted == value) is not op.startswith("!")
-            for name, op, wanted in self.matchers
-            if name == label
-        )
-
-    def reads(self, rule: _Rule) -> bool:
-        """Whether it selects what the rule records, as far as the labels that the rule sets tell."""
-        return self.name == rule.name and all(self.matches(*each) for each in rule.labels.items())
-
-
-def _selectors(expr: str) -> tuple[_Selector, ...]:
-    """Every selector of an expression that promtool has accepted."""
-    import promql_parser
-
-    found, left = [], [promql_parser.parse(expr)]
-    while left:
-        node: Any = left.pop()
-        node = getattr(node, "vector_selector", node)
-        if type(node).__name__ == "VectorSelector":
-            found.append(_Selector(node.name or "", tuple(tree.matchers(node))))
-            continue
-        left += tree.parts(node)
-    return tuple(dict.fromkeys(found))
-
-
 @dataclass(frozen=True, eq=False)
 class _Rule:
     """A rule as its file has it."""
@@ -149,8 +114,8 @@ class _Rule:
         return type(promql_parser.parse(str(self.content["expr"]))).__name__ == "VectorSelector"
 
     @cached_property
-    def selectors(self) -> tuple[_Selector, ...]:
-        return _selectors(str(self.content["expr"]))
+    def selectors(self) -> tuple[Selector, ...]:
+        return selectors(str(self.content["expr"]))
 
 
 class _Reading:
@@ -159,7 +124,8 @@ class _Reading:
     def __init__(self, rules: tuple[_Rule, ...]) -> None:
         self.rules = rules
         self._read = {
-            rule: [other for other in rules if any(each.reads(other) for each in rule.selectors)] for rule in rules
+            rule: [other for other in rules if any(each.may_find(other.name, other.labels) for each in rule.selectors)]
+            for rule in rules
         }
         self._readers = {rule: [other for other in rules if rule in self._read[other]] for rule in rules}
 
@@ -184,7 +150,7 @@ class _Played:
 
     def __init__(self, test: Test) -> None:
         self.scenarios = test.scenarios
-        series = [_selectors(each["series"])[0] for each in test.content.get("input_series") or ()]
+        series = [selectors(each["series"])[0] for each in test.content.get("input_series") or ()]
         self.fed = [(each.name, {label: value for label, _, value in each.matchers}) for each in series]
         own = [not any(value.startswith(OTHER) for value in labels.values()) for _, labels in self.fed]
         self.names = frozenset(name for (name, _), is_own in zip(self.fed, own, strict=True) if is_own)
@@ -197,7 +163,7 @@ class _Played:
         )
         self._alerts = sorted(test.alerts, key=moment)
         self._read = [
-            selector for check in test.samples if check.get("exp_samples") for selector in _selectors(check["expr"])
+            selector for check in test.samples if check.get("exp_samples") for selector in selectors(check["expr"])
         ]
 
     def states(self, alert: _Rule) -> list[bool]:
@@ -215,7 +181,7 @@ class _Played:
         if rule.is_alert:
             return any(self.states(rule))
         return any(
-            selector.reads(rule)
+            selector.may_find(rule.name, rule.labels)
             and rule.labels.items() <= {(label, value) for label, op, value in selector.matchers if op == "="}
             for selector in self._read
         )
@@ -273,7 +239,7 @@ def _unlike(release: Release, rules: Iterable[_Rule], played: Iterable[_Played])
     return tuple(dict.fromkeys([*unfed, *(wrong for series in fed for wrong in _wrong(release, *series, named))]))
 
 
-def _kept_out(name: str, labels: Mapping[str, str], selectors: Iterable[_Selector]) -> bool:
+def _kept_out(name: str, labels: Mapping[str, str], selectors: Iterable[Selector]) -> bool:
     """Whether a series is there to be left alone: a bystander, or of a value that a matcher excludes by name."""
     if any(value.startswith(OTHER) for value in labels.values()):
         return True

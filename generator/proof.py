@@ -26,6 +26,7 @@ from generator import catalog, conventions, equivalence, promtool, testfile
 from generator.findings import EnvironmentProblem
 from generator.mutation import Mutant, mutants
 from generator.promql.text import equals
+from generator.relevance import Relevance
 from generator.units import Duration
 
 Rule = Mapping[str, Any]
@@ -61,6 +62,11 @@ class Suite:
     @cached_property
     def rules(self) -> list[Rule]:
         return [rule for group in self.groups for rule in group["rules"]]
+
+    @cached_property
+    def relevance(self) -> Relevance:
+        """Which of the rules matter to a test; they are numbered as in `rules`."""
+        return Relevance(self.groups)
 
     @cached_property
     def laws(self) -> equivalence.Laws:
@@ -205,6 +211,7 @@ def _written(
     needed = set(circle.names)
     while more := {read for name in needed for read in suite.reads[name]} - needed:
         needed |= more
+    live = {id(suite.rules[number]) for number in suite.relevance.live(content["tests"])}
     groups = []
     for group in suite.groups:
         rules: list[Rule] = []
@@ -215,7 +222,7 @@ def _written(
                     _numbered(mutant.rule if rule is target else rule, number, names)
                     for number, mutant in batch.items()
                 ]
-            elif _name(rule) in needed:
+            elif id(rule) in live and _name(rule) in needed:
                 rules.append(rule)
         if rules:
             groups.append({"name": group["name"], "interval": group["interval"], "rules": rules})

@@ -12,11 +12,14 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from generator.findings import EnvironmentProblem
+
+# What a file, or a part of one, holds.
+Content = Mapping[str, Any]
 
 INSTALL = """\
 vmalert-tool was not found. It proves rules for VictoriaMetrics, and comes with it:
@@ -34,28 +37,34 @@ def find() -> str:
     return found
 
 
-def refused(tool: str, tests: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What vmalert-tool prints when these rules do not pass these tests; nothing when they do."""
+def refused(tool: str, parts: Iterable[tuple[Content, Sequence[Content]]]) -> list[str]:
+    """What vmalert-tool prints when rules do not pass their tests; nothing when they do.
+
+    Each part is the content of a test file, and the groups that it is about.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        for name, content in (("rules.yaml", {"groups": groups}), ("tests.yaml", in_its_form(tests, groups))):
-            Path(folder, name).write_text(json.dumps(content, ensure_ascii=False), "utf-8")
-        done = subprocess.run(
-            [tool, "unittest", "--files", "tests.yaml"], cwd=folder, capture_output=True, text=True, check=False
-        )
+        command = [tool, "unittest"]
+        for number, (tests, groups) in enumerate(parts):
+            rules = f"{number}.rules.yaml"
+            translated = in_its_form(tests, groups, rules)
+            for name, content in ((rules, {"groups": groups}), (f"{number}.tests.yaml", translated)):
+                Path(folder, name).write_text(json.dumps(content, ensure_ascii=False), "utf-8")
+            command += ["--files", f"{number}.tests.yaml"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     # It logs every step to stderr; what failed is on stdout.
     passed = not done.returncode and "SUCCESS" in done.stdout and "FAILED" not in done.stdout
     said = done.stdout.strip() or done.stderr.strip() or f"vmalert-tool ended with {done.returncode}"
     return [] if passed else [said]
 
 
-def in_its_form(tests: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """A test file of promtool as one of vmalert-tool, for these groups in a file `rules.yaml`."""
+def in_its_form(tests: Content, groups: Iterable[Content], rules: str) -> dict[str, Any]:
+    """A test file of promtool as one of vmalert-tool, for these groups in a file named `rules`."""
     homes = {rule["alert"]: group["name"] for group in groups for rule in group["rules"] if "alert" in rule}
     found = [_test(test, homes) for test in tests["tests"]]
-    return {**tests, "rule_files": ["rules.yaml"], "tests": found}
+    return {**tests, "rule_files": [rules], "tests": found}
 
 
-def _test(test: Mapping[str, Any], homes: Mapping[str, str]) -> dict[str, Any]:
+def _test(test: Content, homes: Mapping[str, str]) -> dict[str, Any]:
     kept = {key: value for key, value in test.items() if key not in ("promql_expr_test", "alert_rule_test")}
     alerts = [{**check, "groupname": homes[check["alertname"]]} for check in test.get("alert_rule_test") or ()]
     return {**kept, "metricsql_expr_test": test.get("promql_expr_test") or [], "alert_rule_test": alerts}
