@@ -64,18 +64,19 @@ class Point:
 
     @property
     def halves(self) -> tuple[dict[str, str], ...]:
-        """Labels of the buckets of a node without `upper`, and of one without `lower`, for tests; none at a bound."""
+        """Labels of the buckets of a node without `upper`, and, between bounds, of one without `lower`, for tests."""
         others = [bound for bound in (self.following, math.inf) if bound != self.upper]
+        nodes = (("lower", self.lower), ("upper", self.upper)) if self.interpolated else (("lower", self.lower),)
         return tuple(
             {"node_id": node, "le": spellings(each)[0]}
-            for node, bound in (("lower", self.lower), ("upper", self.upper))
+            for node, bound in nodes
             for each in dict.fromkeys([bound, *others])
-            if self.interpolated
+            if each
         )
 
     @property
     def half_nodes(self) -> tuple[dict[str, str], ...]:
-        """The labels of these nodes."""
+        """The labels of these nodes, for tests; none at a bound."""
         return ({"node_id": "lower"}, {"node_id": "upper"}) if self.interpolated else ()
 
     @property

@@ -598,7 +598,8 @@ def _series(
     for bound in played["calm"][0]:
         values = _counter({part: buckets[bound] for part, (buckets, _) in played.items()}, story)
         texts = spellings(bound)
-        made.append((f'{before}le="{texts[min(spelling, len(texts) - 1)]}"{after}', values))
+        spelled = int(stimulus["spelled"]) - 2 if "spelled" in stimulus else spelling
+        made.append((f'{before}le="{texts[min(spelled, len(texts) - 1)]}"{after}', values))
     totals = {part: total for part, (_, total) in played.items()}
     if any(total is not None for total in totals.values()):
         made.append((labelled(f"{name}_sum", labels), _counter(totals, story)))

@@ -135,7 +135,8 @@ def _of_rule(tool: str, suite: Suite, index: int) -> list[Verdict]:
 class _Circle:
     """What there is once for each mutant: the rules with these names; or one rule `alone`, without others of its name.
 
-    Alone, it is tested by the checks that name all of its labels, as those of another rule would not answer them.
+    Alone, it is tested by the checks that name all of its labels, as those of another rule would not answer them, and
+    of alerts by what is expected with these labels.
     """
 
     names: frozenset[str]
@@ -143,6 +144,12 @@ class _Circle:
 
     def holds(self, rule: Rule) -> bool:
         return _name(rule) in self.names if self.alone is None else rule is self.alone
+
+    def expected(self, check: Mapping[str, Any]) -> dict[str, Any]:
+        """A check of alerts with what is expected of the circle."""
+        own = self.alone["labels"] if self.alone else {}
+        alerts = [each for each in check.get("exp_alerts", ()) if own.items() <= each["exp_labels"].items()]
+        return {**check, "exp_alerts": alerts}
 
     def is_asked(self, check: Mapping[str, Any]) -> bool:
         """Whether a check of a test is about what there is once for each mutant."""
@@ -158,7 +165,7 @@ def _circles(suite: Suite, rule: Rule) -> Iterator[_Circle]:
     """The rule alone, with the others of its name, with what reads any of them, and so on."""
     names = frozenset([_name(rule)])
     others = [other for other in suite.rules if _name(other) in names and other is not rule]
-    if others and "record" in rule:
+    if others:
         yield _Circle(names, rule)
     yield _Circle(names)
     while more := {name for name, read in suite.reads.items() if read & names} - names:
@@ -247,7 +254,9 @@ def _multiplied(test: Mapping[str, Any], circle: _Circle, numbers: Iterable[int]
         "interval": test["interval"],
         "input_series": list(fed),
         "alert_rule_test": [
-            {**check, "alertname": _renamed(check["alertname"], number)} for number in numbers for check in alerts
+            {**circle.expected(check), "alertname": _renamed(check["alertname"], number)}
+            for number in numbers
+            for check in alerts
         ],
         "promql_expr_test": [
             {**check, "expr": _rewritten(check["expr"], number, circle.names)}

@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Literal
 
 from generator.buckets import Measured, OutsideBuckets, Point, le, measure, spellings, union
+from generator.bystanders import OTHER
 from generator.catalog import THIS_RELEASE, Metric, Release
 from generator.findings import Finding
 from generator.profile import TIERS, Profile, Thresholds
@@ -33,7 +34,7 @@ class Scope:
     (and collections) apart; `and_matching`, with a leading comma, are matchers for recorded series, beside the
     profile. `where` names the deployment in annotations. `label` tells the rules of several scopes of one profile
     apart (promtool takes rules with equal names and labels for duplicates); it is empty when there is one scope.
-    `others` is true for the collections that have no scope of their own, where some have.
+    `others` are the collections with scopes of their own, where this one is for all the others.
     """
 
     level: Literal["deployment", "collection"]
@@ -43,7 +44,7 @@ class Scope:
     and_matching: str
     operations: tuple[str, ...]
     collections: tuple[str, ...]
-    others: bool
+    others: tuple[str, ...]
     where: str
     label: str
 
@@ -63,6 +64,30 @@ class Scope:
     def other_operations(self) -> tuple[dict[str, str], ...]:
         """The labels of requests of another kind that the scope covers, for tests; none where it covers one kind."""
         return tuple({"query_type": operation} for operation in self.operations[1:2])
+
+    @property
+    def places(self) -> tuple[dict[str, str], ...]:
+        """The labels of the collection in `sample`, for tests; none where the scope is the deployment."""
+        labels = {"db_name": "default", "collection_name": "".join(self.collections[:1])}
+        return ({label: text for label, text in labels.items() if label in self.by.split(", ")},)
+
+    @property
+    def other_places(self) -> tuple[dict[str, str], ...]:
+        """What of these labels the scope has in other databases and collections; nothing where it is the deployment."""
+        others = {"db_name": (f"{OTHER}default",), "collection_name": self.collections[1:2]}
+        return tuple({label: text} for label in self.places[0] for text in others[label])
+
+    @property
+    def elsewhere(self) -> tuple[dict[str, str], ...]:
+        """The labels of requests that another scope is for, for tests; none where this one is for all collections."""
+        # `others` is what other collections are called in tests: with it, these are never played beside their own.
+        names = (f"{OTHER}{self.collections[0]}", "others") if self.collections else self.others[:1]
+        return tuple({"collection_name": name} for name in names)
+
+    @property
+    def other_scopes(self) -> tuple[dict[str, str], ...]:
+        """The same place in what is recorded for another scope, for tests; nothing where there is one scope."""
+        return tuple({**place, "scope": "another"} for place in self.places if self.label)
 
     @property
     def sample(self) -> dict[str, str]:
@@ -254,7 +279,7 @@ class _Placing:
             and_matching="".join(f", {each}" for each in also),
             operations=operations,
             collections=collections,
-            others=bool(self.collections) and not collections,
+            others=() if collections else tuple(self.collections),
             where=f"collection {{{{ $labels.collection_name }}}} of {where}" if collections else where,
             label=scope_label(operations, collections),
         )
@@ -352,7 +377,9 @@ class _Placing:
         for level in dict.fromkeys(each.scope.level for each in scopes):
             mine = [each for each in scopes if each.scope.level == level]
             bounds = union(tier.point for each in mine for tier in each.measured)
-            scope = replace(mine[0].scope, and_matching="", label=level if len(scopes) > 1 else "")
+            collections = tuple(dict.fromkeys(name for each in mine for name in each.scope.collections))
+            label = level if len(scopes) > 1 else ""
+            scope = replace(mine[0].scope, and_matching="", collections=collections, label=label)
             sources.append(Source(scope, Bounds(bounds), mine[0].reference))
         return tuple(sources)
 

@@ -765,7 +765,7 @@ def _kinds(scopes: tuple[PlacedScope, ...], names: Names) -> Iterator[Kind]:
                 headline=title[0].upper() + title[1:],
                 operation=operation,
                 function=FUNCTION_NAMES[operation],
-                of_some_collections=bool(scope.collections) or scope.others,
+                of_some_collections=bool(scope.collections or scope.others),
                 metric=scope.metric,
                 raw=f'query_type="{operation}"{_collections(scope)}',
                 under=under,
