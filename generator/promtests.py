@@ -118,8 +118,8 @@ def suites(rule_set: RuleSet) -> tuple[Suite, ...]:
 def _suite(rule_set: RuleSet, step: Duration, *, is_long: bool) -> Suite:
     profile = rule_set.profile
     labels = frozenset().union(*[_mentioned(group) for group in rule_set.groups])
-    setting = step, is_long, profile.window, rule_set.selector, profile.identity, profile.operations[0], labels
-    stages = [_stage(group.release, *setting) for group in rule_set.groups]
+    setting = step, is_long, profile.window, rule_set.selector, profile.identity, profile.operations[0]
+    stages = [_stage(group.release, *setting, labels & group.release.labels) for group in rule_set.groups]
     parts: list[_GroupCases] = []
     reads: dict[str, frozenset[str]] = {}
     for group, stage in zip(rule_set.groups, stages, strict=True):

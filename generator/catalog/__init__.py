@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from typing import Any, Literal
 
@@ -138,6 +138,11 @@ class View:
 
     _known: Mapping[str, Metric | None] = field(repr=False)
     name: str = THIS_RELEASE
+
+    @cached_property
+    def labels(self) -> frozenset[str]:
+        """Every label of these metrics."""
+        return frozenset({"le"}.union(*[metric.labels for metric in self._known.values() if metric]))
 
     def metric(self, name: str) -> Metric | None:
         """As of a release. Raises Unlisted."""
