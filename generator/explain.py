@@ -116,7 +116,7 @@ def alert(rule: Rule, rule_set: RuleSet) -> Iterator[str]:
     if rule.keep_firing_for:
         yield f"  keeps firing for {rule.keep_firing_for} after that has ended"
     if settings.quantile is not None:
-        guess = rule.bindings["tier"].point.interpolated
+        guess = _is_interpolated(rule, rule_set)
         how = "a share interpolated inside a bucket" if guess else "an exact share of requests at a bucket bound"
         yield f"  decided by {how}: fires when less than {plain(settings.quantile)} of them are faster"
     yield f"  reads {', '.join(sorted(_metrics(rule, rule_set)))}"
@@ -124,6 +124,12 @@ def alert(rule: Rule, rule_set: RuleSet) -> Iterator[str]:
     scenarios = [str(scenario["name"]) for each in (*parts, rule) for scenario in each.scenarios]
     if scenarios:
         yield f"  proven by: {'; '.join(dict.fromkeys(scenarios))}"
+
+
+def _is_interpolated(rule: Rule, rule_set: RuleSet) -> bool:
+    """Whether no bucket ends at the threshold of the alert's tier."""
+    own = [placed for placed in rule_set.scopes if placed.scope.label == dict(rule.labels).get(conventions.SCOPE, "")]
+    return any(each.point.interpolated for placed in own for each in placed.measured if each.name == rule.template.tier)
 
 
 def _metrics(rule: Rule, rule_set: RuleSet) -> set[str]:

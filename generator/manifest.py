@@ -16,7 +16,6 @@ from generator import __version__
 from generator.conventions import without_level
 from generator.output import sha256
 from generator.profile import Objective, Profile
-from generator.promtests import applies
 from generator.rules import Group, Remark, RuleSet
 from generator.thresholds import PlacedScope
 
@@ -117,7 +116,7 @@ def _proof(groups: tuple[Group, ...]) -> str:
     for rule in (rule for group in groups for rule in group.rules):
         of_rule = played.setdefault(without_level(rule.name), {})
         for scenario in rule.scenarios:
-            of_rule[scenario["name"]] = applies(rule, scenario) or of_rule.get(scenario["name"], False)
+            of_rule[scenario["name"]] = scenario["applies"] or of_rule.get(scenario["name"], False)
         if rule.template.fires_without_data:
             without_data.append(rule.name)
     content = {

@@ -24,11 +24,11 @@ from generator import conventions
 from generator.buckets import Point, spellings
 from generator.bystanders import OTHER, bystanders, constant
 from generator.catalog import View, of_exporters
-from generator.context import RATE_LIMITED, DiskView, margin
+from generator.context import RATE_LIMITED, margin
 from generator.profile import Profile, Selector
 from generator.promql.text import equals, labelled
 from generator.rules import Group, Rule, RuleSet
-from generator.templates import TemplateError, lookup
+from generator.templates import TemplateError
 from generator.units import Duration, Factor, plain
 from generator.verdict import unknown
 
@@ -150,7 +150,8 @@ def _long_step(group: Group) -> Duration | None:
     return min(map(Duration.parse, steps), default=None)
 
 
-# Of one case: how many steps it lasts, its density, the metrics that it feeds, the metrics that its rule reads.
+# Of one case: how long it lasts, to within four times (then more profiles share a plan), its density, the metrics that
+# it feeds, the metrics that its rule reads.
 _Needs = tuple[int, int, frozenset[str], frozenset[str]]
 
 
@@ -172,7 +173,7 @@ class _GroupCases:
     reads: Mapping[str, frozenset[str]]
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=2048)
 def _group_cases(group: Group, stage: _Stage, borrowed: tuple[tuple[str, frozenset[str]], ...]) -> _GroupCases:
     """The cases of the rules of one group. `borrowed` is what lies behind the series that it reads of other groups."""
     reads = dict(borrowed)
@@ -192,12 +193,13 @@ def _group_cases(group: Group, stage: _Stage, borrowed: tuple[tuple[str, frozens
     found = [_combined(tuple(members)) for members in siblings.values()]
     # Of an alert, only one case can say when it fires.
     needs = [
-        (case.steps, case.density, case.feeds | {check.alert for check in case.alerts}, read) for case, read in found
+        (case.steps.bit_length() // 2, case.density, case.feeds | {check.alert for check in case.alerts}, read)
+        for case, read in found
     ]
     return _GroupCases(tuple(case for case, _ in found), tuple(needs), reads)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def _combined(members: tuple[tuple[Case, frozenset[str]], ...]) -> tuple[Case, frozenset[str]]:
     """The same scenario of several rules of one template (for other operations, say) as one case."""
     cases, reads = [case for case, _ in members], frozenset().union(*[read for _, read in members])
@@ -218,7 +220,7 @@ def _combined(members: tuple[tuple[Case, frozenset[str]], ...]) -> tuple[Case, f
     return replace(first, series=series, alerts=alerts, samples=timing, feeds=feeds), reads
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=256)
 def _packed(groups: tuple[tuple[_Needs, ...], ...]) -> tuple[tuple[int, ...], ...]:
     """Which cases, by their number, go into one test: the longest first, each where it fits."""
     cases = [needs for group in groups for needs in group]
@@ -374,18 +376,16 @@ def _density(stimulus: Mapping[str, Any], stage: _Stage) -> int:
 _HOUR = Duration.parse("1h")
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=8192)
 def _cases(rule: Rule, stage: _Stage) -> tuple[Case, ...]:
     """The cases of one rule: one per scenario, two where a scenario runs in both spellings of `le`."""
-    samples = {**stage.samples}
-    for bound in rule.bindings.values():
-        samples |= getattr(bound, "sample", {})
+    samples = {**stage.samples, **dict(rule.sample)}
     cases: list[Case] = []
     for scenario in rule.scenarios:
         try:
             if ("step" in scenario) != stage.is_long:
                 continue
-            if not applies(rule, scenario):
+            if not scenario["applies"]:
                 continue
             spellings = (0, 1) if scenario.get("spellings") == "both" else (None,)
             first = not cases and not stage.is_long
@@ -406,7 +406,7 @@ def _beside_others(
     Where nothing may fire, it must not fire either with what was recorded for other profiles.
     """
     base = {**samples, **stage.deployment}
-    stimuli = _unfolded(scenario["given"], rule)
+    stimuli = _unfolded(scenario["given"])
     given = [{label: str(text) for label, text in each.get("labels", {}).items()} for each in stimuli]
     every = [base, *({**base, **labels} for labels in given)]
     others = bystanders(rule.expr, every, stage.release, case.steps * case.density, raw=first)
@@ -418,16 +418,6 @@ def _beside_others(
         results = " or ".join(f'{rule.name}{{{label}=~"({OTHER}.*)?"}}' for label in labels)
         checks = (*checks, SampleCheck(checks[0].step, results, ()))
     return replace(case, series=case.series + series, samples=checks, feeds=case.feeds | rule.records)
-
-
-def applies(rule: Rule, scenario: Mapping[str, Any]) -> bool:
-    """Whether a scenario of its template is one of this rule: `when` names what must hold, one thing or several."""
-    return all(_named(scenario.get("when", []), rule))
-
-
-def _named(paths: Any, rule: Rule) -> list[Any]:
-    """What a scenario refers to by a path, or by several."""
-    return [lookup(path, rule.bindings) for path in ([paths] if isinstance(paths, str) else paths)]
 
 
 # What is appended to the name of a scenario that runs in both spellings of `le`.
@@ -443,7 +433,7 @@ def _case(
         story = story.and_still(stage) if usual or scenario.get("still") else story
     series: list[tuple[str, str]] = []
     feeds = set()
-    for stimulus in _unfolded(scenario["given"], rule):
+    for stimulus in _unfolded(scenario["given"]):
         name, made = _series(rule, stimulus, story, stage, samples, spelling or 0)
         series += made
         feeds.add(name)
@@ -455,11 +445,10 @@ def _case(
     return Case(name, tuple(series), alerts, checks, frozenset(feeds), story.steps, story.density)
 
 
-def _unfolded(given: Iterable[Mapping[str, Any]], rule: Rule) -> Iterator[Mapping[str, Any]]:
+def _unfolded(given: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
     """The entries of `given`, those with `for_each` once for each combination of the labels that it names."""
     for stimulus in given:
-        choices = _named(stimulus.get("for_each", []), rule)
-        for combination in itertools.product([stimulus.get("labels", {})], *choices):
+        for combination in itertools.product([stimulus.get("labels", {})], *stimulus.get("for_each", [])):
             yield {**stimulus, "labels": {label: text for labels in combination for label, text in labels.items()}}
 
 
@@ -577,9 +566,10 @@ def _series(
     labels |= {label: samples[label] for label in (*own, "job", "instance", *stage.deployment) if label in samples}
     second = {stage.second: stimulus.get("target", "")}
     if name in of_exporters():  # whose targets are others than those of Milvus
-        disk: DiskView = rule.bindings["setting"].disk
-        labels = dict.fromkeys(own, "x") | {label: samples[label] for label in disk.settings.shared} | disk.sample
-        second = disk.second
+        disks = rule.disks
+        assert disks is not None
+        labels = dict.fromkeys(own, "x") | {label: samples[label] for label in disks.settings.shared} | disks.sample
+        second = disks.second
     labels |= {**special, **given}
     if "target" in stimulus:
         labels |= second
@@ -590,8 +580,7 @@ def _series(
     if kind == "counter":
         gains = {part: None if level == "absent" else float(level["add"]) * minutes for part, level in levels.items()}
         return metric, [(labelled(name, labels), _counter(gains, story))]
-    also = lookup(stimulus["also"], rule.bindings).values if "also" in stimulus else ()
-    at = lookup(stimulus["at"], rule.bindings)
+    at, also = stimulus["at"], stimulus.get("also", ())
     played = {part: _histogram(level, at, also, minutes) for part, level in levels.items()}
     made = []
     before, after = labelled(f"{name}_bucket", {**labels, "le": "?"}).split('le="?"')

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from functools import cache, cached_property, lru_cache
 from typing import Any
 
@@ -13,7 +13,7 @@ import jinja2
 
 from generator import catalog, conventions, verdict
 from generator.catalog import Release, Unlisted, View
-from generator.context import AlertContext, ScopeView, Setting, anonymous, expected, settings_of
+from generator.context import AlertContext, DiskView, ScopeView, Setting, anonymous, expected, settings_of
 from generator.findings import Finding, has_errors
 from generator.names import Names
 from generator.objectives import budgets, objectives
@@ -26,6 +26,8 @@ from generator.thresholds import PlacedScope, place
 from generator.units import Duration
 
 Texts = tuple[tuple[str, str], ...]
+# What the variables of a template stand for, by name.
+Bound = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,11 @@ class Rule:
     """One recording or alerting rule, ready to be written for any platform.
 
     `result` is the type of what the expression yields, `recorded` that of the series with the rule's own labels,
-    `metrics` and `records` are what it reads. `template`, `variant` and `bindings` tell where the rule
-    comes from; `scenarios` are the template's, rendered for this rule. Rules are shared between profiles that
-    they are the same for, so a rule is equal to itself only.
+    `metrics` and `records` are what it reads. `template` and `variant` tell where the rule comes from, `alert` has the
+    settings that it uses. `scenarios` are the template's, rendered for this rule: `applies` says whether one is played,
+    and what they refer to by a path (`at`, `also`, `for_each`) is looked up. Their series have the labels of `sample`,
+    or are those of `disks`. Rules are shared between profiles that they are the same for, so a rule is equal to itself
+    only.
     """
 
     name: str
@@ -77,8 +81,10 @@ class Rule:
     runbook: Runbook | None
     template: RuleTemplate
     variant: str
-    bindings: Mapping[str, Any]
+    alert: AlertContext | None
     scenarios: tuple[Mapping[str, Any], ...]
+    sample: Texts
+    disks: DiskView | None
     result: Quantity
     recorded: Quantity
     metrics: frozenset[str]
@@ -239,7 +245,14 @@ def _group(
             if body:
                 rules.append(_checked(body, tuple((name, records.get(name)) for name in body.reads)))
                 _note(records, rules[-1])
-    return Group(name, setting.milvus.release, interval, tuple(rules), tuple(remarks))
+    return _shared_group(name, setting.milvus.release, interval, tuple(rules), tuple(remarks))
+
+
+@lru_cache(maxsize=1024)
+def _shared_group(
+    name: str, release: View, interval: Duration, rules: tuple[Rule, ...], remarks: tuple[Remark, ...]
+) -> Group:
+    return Group(name, release, interval, rules, remarks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -249,7 +262,7 @@ class _Body:
     setting: Setting
     template: RuleTemplate
     variant: Variant
-    bindings: Mapping[str, Any]
+    bindings: Bound
     parts: Mapping[str, Any]
     expr: str
     reads: tuple[str, ...]
@@ -331,7 +344,9 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
     problems = [*checked.violations, *_contradictions(body, result, labels, annotations)]
     if problems or result is None:
         raise template.error("; ".join(problems or ["yields no vector"]) + f"\n{body.expr}")
-    return Rule(
+    bindings = {**body.bindings, "milvus": setting.milvus, "setting": setting}
+    samples = [getattr(bound, "sample", {}) for bound in body.bindings.values()]
+    rule = Rule(
         name=name,
         is_alert=alert is not None,
         expr=body.expr,
@@ -343,13 +358,61 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
         runbook=runbook,
         template=template,
         variant=body.variant.name,
-        bindings={**body.bindings, "milvus": setting.milvus, "setting": setting},
-        scenarios=tuple(parts.get("scenarios", ())),
+        alert=alert,
+        scenarios=tuple(_scenario(template, given, bindings) for given in parts.get("scenarios", ())),
+        sample=tuple({label: text for sample in samples for label, text in sample.items()}.items()),
+        disks=setting.disk,
         result=result,
         recorded=Quantity(result.unit, frozenset(result.labels | labels.keys()), le_unit=result.le_unit),
         metrics=checked.metrics,
         records=checked.records,
     )
+    return _first(_Alike((*[getattr(rule, name) for name in _HASHABLE], repr(rule.scenarios)), rule))
+
+
+_HASHABLE = tuple(field.name for field in fields(Rule) if field.name != "scenarios")
+
+
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """A rule that stands for every other of the same content."""
+
+    content: tuple[object, ...]
+    rule: Rule = field(compare=False)
+
+
+@lru_cache(maxsize=4096)
+def _first(alike: _Alike) -> Rule:
+    """Of rules that are alike, the first: where thresholds differ, most rules do not."""
+    return alike.rule
+
+
+def _scenario(template: RuleTemplate, given: Mapping[str, Any], bindings: Bound) -> Mapping[str, Any]:
+    """A scenario with what its paths lead to. Raises TemplateError when one leads nowhere."""
+    try:
+        if not all(_named(given.get("when", []), bindings)):
+            return {**given, "applies": False}
+        stimuli = [_stimulus(each, bindings) for each in given["given"]]
+    except (LookupError, AttributeError, TypeError) as error:
+        raise template.error(f"scenario `{given.get('name')}`: {error!r}") from error
+    return {**given, "applies": True, "given": stimuli}
+
+
+def _stimulus(given: Mapping[str, Any], bindings: Bound) -> dict[str, Any]:
+    """An entry of `given`, with the points and buckets of a histogram and the labels to go through."""
+    found = dict(given)
+    if "for_each" in given:
+        found["for_each"] = _named(given["for_each"], bindings)
+    if "at" in given:
+        found["at"] = lookup(given["at"], bindings)
+    if "also" in given:
+        found["also"] = tuple(lookup(given["also"], bindings).values)
+    return found
+
+
+def _named(paths: str | Iterable[str], bindings: Bound) -> list[Any]:
+    """What a scenario refers to by a path, or by several."""
+    return [lookup(path, bindings) for path in ([paths] if isinstance(paths, str) else paths)]
 
 
 _AT_ONCE = Duration.parse("0s")

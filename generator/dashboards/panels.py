@@ -20,7 +20,7 @@ from typing import Any
 
 from generator import catalog, conventions
 from generator.catalog import ALERTS, View, of_exporters
-from generator.context import FUNCTION_NAMES, AlertContext, Setting
+from generator.context import FUNCTION_NAMES, Setting
 from generator.dashboards import definitions
 from generator.dashboards.definitions import (
     Choice,
@@ -273,7 +273,8 @@ class Decision:
     @staticmethod
     @lru_cache(maxsize=1024)
     def _numbers(rule: Rule, cpus: float | None) -> tuple[tuple[str, str], ...]:
-        context: AlertContext = rule.bindings["alert"]
+        context = rule.alert
+        assert context is not None
         settings = context.settings
         numbers: dict[str, Decimal | float] = {}
         match settings.threshold:

@@ -93,7 +93,7 @@ def _order(groups: tuple[str, ...], step: Duration) -> str:
     return "\n".join(lines) + "\n"
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=8192)
 def _test(cases: tuple[Case, ...], step: Duration) -> str:
     lines = [f"  - name: {text(test_name(case.name for case in cases))}", f"    interval: {_interval(cases, step)}"]
     for key, part in (("input_series", _series), ("alert_rule_test", _alerts), ("promql_expr_test", _samples)):
