@@ -13,6 +13,7 @@ from json.encoder import encode_basestring_ascii as text
 
 from generator.context import FUNCTION_NAMES
 from generator.conventions import OBJECTIVE, OWN_LABELS, PROFILE, SEVERITY, TIER
+from generator.names import Piece
 from generator.rules import Group, Rule, RuleSet
 
 OUTAGE, TIER_OF_OBJECTIVES = "outage", "objective"
@@ -40,7 +41,7 @@ class Inhibition:
     equal: tuple[str, ...]
 
 
-def config_yaml(rule_set: RuleSet) -> str:
+def config_yaml(rule_set: RuleSet) -> Piece:
     """A configuration of Alertmanager for the alerts of one profile, without its header.
 
     Like the texts of rules, it has placeholders for what the names of the rule set put back.
@@ -49,10 +50,10 @@ def config_yaml(rule_set: RuleSet) -> str:
 
 
 @lru_cache(maxsize=256)
-def _config(groups: tuple[Group, ...], identity: tuple[str, ...], operations: tuple[str, ...]) -> str:
+def _config(groups: tuple[Group, ...], identity: tuple[str, ...], operations: tuple[str, ...]) -> Piece:
     alerts = [rule for group in groups for rule in group.rules if rule.is_alert]
     if not alerts:
-        return _ABOUT + 'route: {receiver: "chat"}\nreceivers: [{name: "chat"}]\n'
+        return Piece.of(_ABOUT + 'route: {receiver: "chat"}\nreceivers: [{name: "chat"}]\n')
     profile = dict(alerts[0].labels)[PROFILE]
     same = _unique([*identity, *_EXTERNAL])
     rules = list(inhibitions(alerts, profile, identity, operations))
@@ -79,7 +80,7 @@ def _config(groups: tuple[Group, ...], identity: tuple[str, ...], operations: tu
             f"    target_matchers: {_flow(rule.target)}",
             f"    equal: {_flow(rule.equal)}",
         ]
-    return _ABOUT + "\n".join(lines) + "\n"
+    return Piece.of(_ABOUT + "\n".join(lines) + "\n")
 
 
 def inhibitions(

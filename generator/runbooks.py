@@ -12,6 +12,7 @@ from functools import lru_cache
 
 from generator.conventions import SEVERITY
 from generator.dashboards.documents import Evidence
+from generator.names import Piece
 from generator.profile import Profile
 from generator.rules import Advice, Rule, RuleSet, Runbook
 
@@ -30,7 +31,7 @@ def header(profile: Profile) -> str:
     )
 
 
-def pages(rule_set: RuleSet, evidence: Iterable[Evidence]) -> Iterator[tuple[str, str]]:
+def pages(rule_set: RuleSet, evidence: Iterable[Evidence]) -> Iterator[tuple[str, Piece]]:
     """Every alert with its page, without the header. Placeholders stand for what the rule set's `names` puts back.
 
     `evidence` are the panels that show the conditions of alerts.
@@ -60,7 +61,7 @@ def _page(
     symptom: str,
     shown: tuple[Evidence, ...],
     releases: frozenset[str],
-) -> str:
+) -> Piece:
     """The page of one alert: its rules (several where scopes differ), and what is recorded for it alone.
 
     `symptom` is the alert without whose condition it cannot fire, `shown` the panels that show its own, `releases`
@@ -70,7 +71,7 @@ def _page(
         raise rules[0].template.error("has no runbook")
     runbooks = [rule.runbook for rule in rules if rule.runbook]
     measured = _measured(rules, parts, symptom)
-    return "\n".join([*_meaning(rules, runbooks), *measured, *_next(runbooks, shown, releases)]) + "\n"
+    return Piece.of("\n".join([*_meaning(rules, runbooks), *measured, *_next(runbooks, shown, releases)]) + "\n")
 
 
 def _meaning(rules: Sequence[Rule], runbooks: Iterable[Runbook]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from generator.context import Setting
 from generator.dashboards import definitions, panels
 from generator.dashboards.definitions import Choice, DashboardDefinition
 from generator.dashboards.panels import Reach
+from generator.names import Piece
 from generator.promql.text import equals
 from generator.rules import Remark, RuleSet
 from generator.units import Duration
@@ -93,7 +94,7 @@ def documents(rule_set: RuleSet) -> Documents:
 class _Written:
     """A dashboard with placeholders, what was left out, and which panels show the conditions of alerts."""
 
-    text: str
+    text: Piece
     remarks: tuple[Remark, ...]
     evidence: tuple[Evidence, ...]
 
@@ -115,7 +116,8 @@ def _written(
     frame = _frame(definition, setting, about, interval, filled.choices, uids, of_fleet)
     shown = (panel for row in filled.rows for panel in row.panels if panel.alert)
     evidence = tuple(Evidence(panel.alert, definition.title, panel.title) for panel in shown)
-    return _Written(grafana.dashboard_json(frame, filled.rows), filled.remarks, evidence)
+    text = grafana.dashboard_json(frame, filled.rows)
+    return _Written(Piece.of(text), filled.remarks, evidence)
 
 
 def fleet_overview(fleet: str, rule_sets: Sequence[RuleSet]) -> Documents:

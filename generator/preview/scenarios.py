@@ -198,8 +198,8 @@ def _test_file(built: Built, play: _Play, asked: Sequence[Question], times: Sequ
     """The scenario, with questions in place of what must hold."""
     case = replace(play.case, alerts=(), samples=())
     suite = replace(play.suite, tests=((case,),))
-    played = "".join(text.tests_yaml(suite, ["rules.yaml"]))
-    parts = [built.rule_set.names.put_back(played), "    promql_expr_test:\n"]
+    played = built.rule_set.names.filled(text.tests_yaml(suite, ["rules.yaml"]))
+    parts = [played.decode(), "    promql_expr_test:\n"]
     for question, moments in zip(asked, times, strict=True):
         expr, expected = json.dumps(question.expr), json.dumps([{"labels": _IMPOSSIBLE, "value": 0}])
         parts += [

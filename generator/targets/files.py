@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 
 from generator import conventions
 from generator.findings import Finding
+from generator.names import Piece
 from generator.profile import Dashboards
 from generator.rules import RuleSet
 from generator.targets import kubernetes, text
@@ -32,12 +33,12 @@ def rule_files(rule_set: RuleSet) -> RuleFiles:
     """The rules of a profile in files as its target takes them."""
     profile, filled = rule_set.profile, rule_set.names.filled
     target, header = profile.target, text.header(profile).encode()
-    found = lowered(rule_set, lambda rule: len(filled([text.rule_yaml(rule)])))
+    found = lowered(rule_set, lambda rule: len(filled([Piece.of(text.rule_yaml(rule))])))
     groups = map(text.group_yaml, found.groups)
     files = {}
     if target.platform.kind is None:
         namespace = f"namespace: {quoted(profile.name)}\n" if target.platform.names_file else ""
-        files[conventions.rules_file(profile.name)] = header + filled([f"{namespace}groups:\n", *groups])
+        files[conventions.rules_file(profile.name)] = header + filled([Piece.of(f"{namespace}groups:\n"), *groups])
     else:
         written = [filled([group]).decode() for group in groups]
         for number, part in enumerate(_filled(written, target.platform.most_bytes), 1):

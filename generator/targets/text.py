@@ -13,6 +13,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring as text
 
 from generator.conventions import test_name
+from generator.names import Piece
 from generator.profile import Profile
 from generator.promql.text import labelled
 from generator.promtests import Case, Labels, Suite
@@ -36,7 +37,7 @@ def _header(source: str, kind: str) -> str:
 
 
 @lru_cache(maxsize=1024)
-def group_yaml(group: TargetGroup) -> str:
+def group_yaml(group: TargetGroup) -> Piece:
     """A group as an item of the list `groups`."""
     lines = [
         f"  - name: {group.name}",
@@ -44,7 +45,7 @@ def group_yaml(group: TargetGroup) -> str:
         *[f"    {key}: {value}" for key, value in group.settings],
         "    rules:",
     ]
-    return "\n".join([*lines, *map(rule_yaml, group.rules)]) + "\n"
+    return Piece.of("\n".join([*lines, *map(rule_yaml, group.rules)]) + "\n")
 
 
 @lru_cache(maxsize=4096)
@@ -72,35 +73,35 @@ def _rule_lines(rule: Rule) -> Iterator[str]:
             yield f"          {name}: {text(value)}"
 
 
-def tests_yaml(suite: Suite, rules_files: Iterable[str]) -> Iterator[str]:
+def tests_yaml(suite: Suite, rules_files: Iterable[str]) -> Iterator[Piece]:
     """The pieces of a test file for promtool 2.42 and later, without its header.
 
     `rules_files` are the paths of the rules from there.
     """
-    yield "\n".join(["rule_files:", *(f"  - {path}" for path in rules_files)]) + "\n"
+    yield Piece.of("\n".join(["rule_files:", *(f"  - {path}" for path in rules_files)]) + "\n")
     yield _order(suite.groups, suite.step)
     yield from (_test(cases, suite.step) for cases in suite.tests)
 
 
 @lru_cache(maxsize=512)
-def _order(groups: tuple[str, ...], step: Duration) -> str:
+def _order(groups: tuple[str, ...], step: Duration) -> Piece:
     lines = [
         f"evaluation_interval: {step}",
         "group_eval_order:",
         *(f"  - {group}" for group in groups),
         "tests:",
     ]
-    return "\n".join(lines) + "\n"
+    return Piece.of("\n".join(lines) + "\n")
 
 
 @lru_cache(maxsize=8192)
-def _test(cases: tuple[Case, ...], step: Duration) -> str:
+def _test(cases: tuple[Case, ...], step: Duration) -> Piece:
     lines = [f"  - name: {text(test_name(case.name for case in cases))}", f"    interval: {_interval(cases, step)}"]
     for key, part in (("input_series", _series), ("alert_rule_test", _alerts), ("promql_expr_test", _samples)):
         written = [each for case in cases if (each := part(case, step))]
         if written:
             lines += [f"    {key}:", *written]
-    return "\n".join(lines) + "\n"
+    return Piece.of("\n".join(lines) + "\n")
 
 
 def _interval(cases: tuple[Case, ...], step: Duration) -> Duration:
