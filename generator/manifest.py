@@ -7,7 +7,7 @@ threshold is measured, what was left out or replaced, and why, and the scenarios
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Any
@@ -105,20 +105,37 @@ def _deployment(deployment: tuple[str, Any]) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=1024)
-def _proof(groups: tuple[Group, ...]) -> str:
+def _proof(groups: Iterable[Group]) -> str:
     """Lines with the scenarios of each rule: what its tests must play, and what is not for this release or profile.
 
     Rules of one template that differ in their level only have them in common.
     """
+    return _proof_of(tuple([_plays(group) for group in groups]))
+
+
+# Of a rule: its name, its scenarios with whether they are played, and whether it fires without data.
+_Plays = tuple[str, tuple[tuple[str, bool], ...], bool]
+
+
+@lru_cache(maxsize=1024)
+def _plays(group: Group) -> tuple[_Plays, ...]:
+    """What the tests of the rules play; groups that differ in thresholds only play the same."""
+    return tuple(
+        (rule.name, tuple((each["name"], each["applies"]) for each in rule.scenarios), rule.template.fires_without_data)
+        for rule in group.rules
+    )
+
+
+@lru_cache(maxsize=64)
+def _proof_of(groups: tuple[tuple[_Plays, ...], ...]) -> str:
     played: dict[str, dict[str, bool]] = {}
     without_data = []
-    for rule in (rule for group in groups for rule in group.rules):
-        of_rule = played.setdefault(without_level(rule.name), {})
-        for scenario in rule.scenarios:
-            of_rule[scenario["name"]] = scenario["applies"] or of_rule.get(scenario["name"], False)
-        if rule.template.fires_without_data:
-            without_data.append(rule.name)
+    for name, scenarios, fires_without_data in (plays for group in groups for plays in group):
+        of_rule = played.setdefault(without_level(name), {})
+        for scenario, applies in scenarios:
+            of_rule[scenario] = applies or of_rule.get(scenario, False)
+        if fires_without_data:
+            without_data.append(name)
     content = {
         "scenarios": _named(played, wanted=True),
         "scenarios_left_out": _named(played, wanted=False),

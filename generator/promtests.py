@@ -137,7 +137,12 @@ def _suite(rule_set: RuleSet, step: Duration, *, is_long: bool) -> Suite:
 @lru_cache(maxsize=1024)
 def _mentioned(group: Group) -> frozenset[str]:
     """What the expressions of a group may name as labels."""
-    return frozenset(word for rule in group.rules for word in _WORD.findall(rule.expr))
+    return frozenset().union(*[_words(rule.expr) for rule in group.rules])
+
+
+@lru_cache(maxsize=4096)
+def _words(expr: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(expr))
 
 
 _WORD = re.compile(r"\b[a-z_]+\b")

@@ -358,7 +358,8 @@ class _Resolver:
     ) -> AlertSettings:
         given = self.data.get("alerts", {}).get(name, {})
         if not given:
-            return _default_settings(name, self.defaults, extra, window)
+            settings = _default_settings(name, self.defaults, window)
+            return replace(settings, labels=extra[0], annotations=extra[1]) if any(extra) else settings
         at: Keys = ("alerts", name)
 
         def setting(key: str) -> Any:
@@ -552,7 +553,7 @@ class _Resolver:
 
 
 @lru_cache(maxsize=1024)
-def _default_settings(name: str, defaults: Defaults, extra: tuple[Texts, Texts], window: Duration) -> AlertSettings:
+def _default_settings(name: str, defaults: Defaults, window: Duration) -> AlertSettings:
     """The settings of an alert of which the profile says nothing."""
     given = defaults.alerts[name]
     quantile = Decimal(repr(given["quantile"])) if "quantile" in given else None
@@ -572,8 +573,8 @@ def _default_settings(name: str, defaults: Defaults, extra: tuple[Texts, Texts],
         least=int(str(given["least"])) if "least" in given else None,
         min_time=Duration.parse(str(given["min_time"])) if "min_time" in given else None,
         threshold=_reader(given["threshold"])[0](given["threshold"]) if "threshold" in given else None,
-        labels=extra[0],
-        annotations=extra[1],
+        labels=(),
+        annotations=(),
     )
 
 

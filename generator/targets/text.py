@@ -97,9 +97,13 @@ def _order(groups: tuple[str, ...], step: Duration) -> Piece:
 @lru_cache(maxsize=8192)
 def _test(cases: tuple[Case, ...], step: Duration) -> Piece:
     lines = [f"  - name: {text(test_name(case.name for case in cases))}", f"    interval: {_interval(cases, step)}"]
-    for key, part in (("input_series", _series), ("alert_rule_test", _alerts), ("promql_expr_test", _samples)):
-        written = [each for case in cases if (each := part(case, step))]
-        if written:
+    checks = {
+        "input_series": [_series(case) for case in cases],
+        "alert_rule_test": [_alerts(case, step) for case in cases],
+        "promql_expr_test": [_samples(case, step) for case in cases],
+    }
+    for key, written in checks.items():
+        if written := [each for each in written if each]:
             lines += [f"    {key}:", *written]
     return Piece.of("\n".join(lines) + "\n")
 
@@ -110,7 +114,7 @@ def _interval(cases: tuple[Case, ...], step: Duration) -> Duration:
 
 
 @lru_cache(maxsize=4096)
-def _series(case: Case, _: Duration) -> str:
+def _series(case: Case) -> str:
     return "\n".join(
         [f"      - series: {_literal(series)}\n        values: {_literal(values)}" for series, values in case.series]
     )
