@@ -27,7 +27,7 @@ def run(*command: str | Path) -> Run:
     """Runs the program to its end. Raises Failed when that is not a good one."""
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=_environment())
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -36,6 +36,11 @@ def run(*command: str | Path) -> Run:
             raise Failed(f"{' '.join(map(str, command))}:\n{output.read().decode(errors='replace')[-2000:]}")
     kilobytes = usage.ru_maxrss / (1024 if sys.platform == "darwin" else 1)
     return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_stime, kilobytes / 1024)
+
+
+def _environment() -> dict[str, str]:
+    """What programs are told by the environment; but Python keeps what it compiles, as it does for users."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 def thresher(*arguments: str | Path) -> Run:

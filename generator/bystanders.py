@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 
 from generator import conventions
 from generator.catalog import View, exposed, of_exporters
@@ -35,21 +37,47 @@ def bystanders(expr: str, samples: Iterable[Labels], release: View, steps: int, 
     """
     first, *others = samples
     found: dict[str, str] = {}
-    for name, inside, below in dict.fromkeys(_SELECTOR.findall(expr)):
-        is_recorded = ":" in name
-        matchers = [(label, op, _first(text, op)) for label, op, text in _MATCHER.findall(inside)]
-        read = {label: text for label, op, text in matchers if op in ("=", "=~")}
-        value = 0 if below else _value(name)
-        values = f"0+{_MUCH}x{steps - 1}" if _is_counter(name, release) else constant(str(value), steps)
-        labels = tuple(_labels(name, expr, release))
-        for sample in (first, *others) if is_recorded else (first,) if raw else ():
-            base = {label: text for label, other in labels if (text := sample.get(label, other))}
-            for label, text in read.items():
-                if not _keeps_away(name, label):
-                    continue
+    for selector in _selectors(expr, release):
+        name, read = selector.name, selector.read
+        values = f"0+{_MUCH}x{steps - 1}" if selector.is_counter else constant(str(selector.value), steps)
+        for sample in (first, *others) if selector.is_recorded else (first,) if raw else ():
+            base = {label: text for label, other in selector.labels if (text := sample.get(label, other))}
+            for label in selector.keeps_away:
                 for bound in _BOUNDS if "histogram_quantile" in expr else ({},):
-                    found[labelled(name, {**base, **read, **bound, label: f"{OTHER}{text}"})] = values
+                    found[labelled(name, {**base, **read, **bound, label: f"{OTHER}{read[label]}"})] = values
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Selector:
+    """A selector of an expression: what its matchers ask for (`read`), and which of them are tried (`keeps_away`).
+
+    `labels` are those of a series that it finds, each with a value for when there is no sample.
+    """
+
+    name: str
+    read: Labels
+    keeps_away: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...]
+    is_recorded: bool
+    is_counter: bool
+    value: int
+
+
+@lru_cache(maxsize=4096)
+def _selectors(expr: str, release: View) -> tuple[_Selector, ...]:
+    words = frozenset(_WORD.findall(expr)), frozenset(_WORD.findall(_QUOTED.sub("", expr)))
+    found = []
+    for name, inside, below in dict.fromkeys(_SELECTOR.findall(expr)):
+        read = {label: _first(text, op) for label, op, text in _MATCHER.findall(inside) if op in ("=", "=~")}
+        tried = tuple(label for label in read if _keeps_away(name, label))
+        labels, value = tuple(_labels(name, *words, release)), 0 if below else _value(name)
+        found.append(_Selector(name, read, tried, labels, ":" in name, _is_counter(name, release), value))
+    return tuple(found)
+
+
+_WORD = re.compile(r"\w+")
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def constant(value: str, samples: int) -> str:
@@ -66,16 +94,16 @@ def _keeps_away(name: str, label: str) -> bool:
     return label in conventions.OWN_LABELS if ":" in name else label != "collection_name"
 
 
-def _labels(name: str, expr: str, release: View) -> Iterator[tuple[str, str]]:
+def _labels(name: str, words: frozenset[str], unquoted: frozenset[str], release: View) -> Iterator[tuple[str, str]]:
     """The labels of a series: those of the metric, or those that the expression names if Milvus does not expose it.
 
     With each comes a value for when there is no sample; an empty one where the label had better be left out then.
+    `words` are all of the expression, `unquoted` those outside of strings.
     """
     if ":" in name or name in of_exporters():
-        yield from ((word, "") for word in re.findall(r"\w+", re.sub(r'"(?:[^"\\]|\\.)*"', "", expr)))
+        yield from ((word, "") for word in sorted(unquoted))
         return
     yield from (("job", ""), ("instance", ""))
-    words = set(re.findall(r"\w+", expr))
     if found := exposed(release, name):
         yield from ((label, found[0].values.get(label, ("x",))[0]) for label in found[0].labels if label in words)
 

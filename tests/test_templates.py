@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +16,7 @@ from generator import templates
 from generator.build import default_rules
 from generator.profile import schema
 from generator.templates import TemplateError, _topic
+from tests.conftest import EXAMPLES
 
 ALERTS = sorted(templates.load().alerts)
 # With what some alerts need to be there.
@@ -148,3 +154,28 @@ def test_an_annotation_that_names_a_label_which_is_not_there_fails_the_build(mon
 def test_a_value_of_a_profile_cannot_change_the_structure_of_a_rule() -> None:
     leaves = templates._leaves({"a": "<< x >>", "b": ["c << x >>"]})
     assert leaves.render({"x": "1\n- alert: X"}) == {"a": "1\n- alert: X", "b": ["c 1\n- alert: X"]}
+
+
+def test_templates_are_kept_compiled_where_python_keeps_modules_and_broken_ones_do_no_harm(tmp_path: Path) -> None:
+    kept, profile = tmp_path / "kept", EXAMPLES / "minimal.yaml"
+
+    def built() -> dict[str, bytes]:
+        out = tmp_path / "out"
+        environment = {key: text for key, text in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        command = [sys.executable, "-m", "generator", "build", str(profile), "--out", str(out), "--quiet"]
+        subprocess.run(command, check=True, env={**environment, "PYTHONPYCACHEPREFIX": str(kept)}, cwd=EXAMPLES.parent)
+        files = {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+        shutil.rmtree(out)
+        return files
+
+    first = built()
+    compiled = list(kept.rglob("*.jinja"))
+    assert compiled
+    for number, path in enumerate(compiled):
+        whole = path.read_bytes()
+        path.write_bytes((b"", whole[: len(whole) // 2], b"no template")[number % 3])
+    assert built() == first
+    assert all(path.read_bytes() not in (b"", b"no template") for path in compiled)
+    shutil.rmtree(kept)
+    kept.write_text("a file where the directory was")
+    assert built() == first
