@@ -56,7 +56,7 @@ class Tree:
 
     out: Path
     staging: Path | None = None
-    changes: dict[PurePosixPath, Change] = field(default_factory=dict)
+    changes: dict[str, Change] = field(default_factory=dict)
     drift: list[Drift] = field(default_factory=list)
     kept: list[PurePosixPath] = field(default_factory=list)
     _profiles: set[str] = field(default_factory=set)
@@ -119,7 +119,7 @@ class Tree:
         self._record(path, change, old, new)
 
     def _record(self, path: PurePosixPath, change: Change, old: bytes, new: bytes) -> None:
-        self.changes[path] = change
+        self.changes[str(path)] = change  # a path object is ten times as large
         if self.staging is None:
             self.drift.append(Drift(path, change, _diff(path, old, new)))
         elif change != "removed":
@@ -262,7 +262,7 @@ def _commit(tree: Tree, staging: Path, root: Path) -> None:
     if not tree.out.exists():
         os.rename(staging, root)
         return
-    top = PurePosixPath(os.path.commonpath([path.parent for path in tree.changes]))
+    top = PurePosixPath(os.path.commonpath([os.path.dirname(path) for path in tree.changes]))
     while not (tree.out / top).is_dir():
         top = top.parent
     _carry_over(tree, top, staging)
@@ -286,7 +286,7 @@ def _carry_over(tree: Tree, top: PurePosixPath, staging: Path) -> None:
         inside = PurePosixPath(Path(directory).relative_to(tree.out).as_posix())
         walked.append(inside)
         links = [name for name in folders if Path(directory, name).is_symlink()]
-        kept = [name for name in (*files, *links) if inside / name not in tree.changes]
+        kept = [name for name in (*files, *links) if str(inside / name) not in tree.changes]
         if kept or not files:
             (staging / inside).mkdir(parents=True, exist_ok=True)
         for name in kept:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -613,7 +614,14 @@ def endless() -> Iterator[bytes]:
 def test_ctrl_c_ends_reading_and_what_was_read_is_reported() -> None:
     command = [sys.executable, "-m", "generator", "logs"]
     reader, writer = os.pipe()
-    with subprocess.Popen(command, stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command,
+        stdin=reader,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # What a shell starts in the background has the signal ignored.
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    ) as process:
         os.close(reader)
         # The pipe holds less than this: once all is written, the command reads.
         for text, _ in zip(endless(), range(1000), strict=False):

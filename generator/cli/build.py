@@ -116,7 +116,7 @@ class _Report:
     def end(self, out: Path, verdict: str, tree: Tree, strangers: Sequence[str]) -> None:
         findings = in_order(self.findings)
         if self.form == "json":
-            changes = {str(path): change for path, change in sorted(tree.changes.items())}
+            changes = dict(sorted(tree.changes.items()))
             diffs = {str(each.path): each.diff for each in tree.drift}
             report = {"profiles": self.profiles, "changes": changes, "diffs": diffs, "strangers": strangers}
             click.echo(render(findings, "json", **report))
