@@ -121,7 +121,7 @@ def alert(rule: Rule, rule_set: RuleSet) -> Iterator[str]:
         yield f"  decided by {how}: fires when less than {plain(settings.quantile)} of them are faster"
     yield f"  reads {', '.join(sorted(_metrics(rule, rule_set)))}"
     parts = [other for other in rule_set.rules if other.template.part_of == rule.name]
-    scenarios = [str(scenario["name"]) for each in (*parts, rule) for scenario in each.scenarios]
+    scenarios = [str(each["name"]) for one in (*parts, rule) for each in one.scenarios if each["applies"]]
     if scenarios:
         yield f"  proven by: {'; '.join(dict.fromkeys(scenarios))}"
 
