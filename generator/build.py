@@ -154,9 +154,9 @@ def _kustomization(header: str, name: str, files: Iterable[PurePosixPath]) -> di
     return {file: kubernetes.kustomization(header, resources).encode()} if resources else {}
 
 
-def default_rules(milvus: str, settings: str = "") -> RuleSet:
+def default_rules(milvus: str, settings: str = "", selector: str = "{namespace: milvus}") -> RuleSet:
     """What a profile with no settings of its own but these (lines of YAML) compiles to for a release."""
-    text = f'version: 1\nname: default\nmilvus: "{milvus}"\nselector: {{namespace: milvus}}\n{settings}'
+    text = f'version: 1\nname: default\nmilvus: "{milvus}"\nselector: {selector}\n{settings}'
     document, _ = source.parse(text, "default")
     assert document is not None
     profile, _ = resolve(document, loader().defaults)

@@ -166,6 +166,11 @@ class Setting:
         return "instance" not in self.target_labels
 
     @property
+    def nowhere(self) -> tuple[dict[str, str], ...]:
+        """The labels of what is absent without a word about which deployment it should be, for tests."""
+        return (dict.fromkeys(self.open_labels, "unknown"),)
+
+    @property
     def other_functions(self) -> tuple[dict[str, str], ...]:
         """The labels of requests of another kind than searches, for tests; none where only searches are watched."""
         return tuple({"function_name": name} for name in self.functions if name != "Search")[:1]
@@ -368,6 +373,11 @@ class Deployments:
 
     each: tuple[Selector, ...]
     label: str
+
+    @property
+    def unnamed(self) -> bool:
+        """Whether the profile does not say which deployments there are."""
+        return not self.each
 
     @property
     def selectors(self) -> tuple[str, ...]:

@@ -272,7 +272,8 @@ class _Stage:
     """What the scenarios of a profile are played on: `deployment` are the labels of its targets.
 
     `is_long` says which scenarios: those that tell their step, or the others. `second` is a label in which two targets
-    of one deployment differ. Labels of series that are not `mentioned` by any expression are left out.
+    of one deployment differ, `neighbours` are labels in which another deployment of the same rules may differ, with its
+    values. Labels of series that are not `mentioned` by any expression are left out.
     """
 
     release: View
@@ -282,6 +283,7 @@ class _Stage:
     deployment: Labels
     samples: Labels
     second: str
+    neighbours: Labels
     mentioned: frozenset[str]
 
     def density(self, within: Duration, samples: int) -> int:
@@ -312,7 +314,9 @@ def _stage(
         "query_type": operation, "msg_type": operation, "function_name": "Search", **deployment,
     }  # fmt: skip
     second = next(label for label in ("instance", "pod", "_".join(deployment)) if label not in deployment)
-    return _Stage(release, step, is_long, window, deployment, samples, second, mentioned)
+    values = {label: (deployment[label], f"another-{label.replace('_', '-')}") for label in identity} | dict(selector)
+    neighbours = {label: values[label][1] for label in identity if len(values[label]) > 1}
+    return _Stage(release, step, is_long, window, deployment, samples, second, neighbours, mentioned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,8 +360,12 @@ class _Story:
         return replace(self, recovery=math.ceil(still / density), density=density, still=still)
 
     @property
+    def breach_end(self) -> int:
+        return self.before + self.calm + self.breach
+
+    @property
     def steps(self) -> int:
-        return self.before + self.calm + self.breach + self.recovery
+        return self.breach_end + self.recovery
 
     @property
     def parts(self) -> tuple[tuple[int, str], ...]:
@@ -395,16 +403,110 @@ def _cases(rule: Rule, stage: _Stage) -> tuple[Case, ...]:
             spellings = (0, 1) if scenario.get("spellings") == "both" else (None,)
             first = not cases and not stage.is_long
             cases += [_case(rule, scenario, stage, samples, spelling, first=first) for spelling in spellings]
-            if first or (rule.is_alert and scenario["expect"] == "silent"):
+            whole = first or scenario.get("alone", False)
+            if whole or (rule.is_alert and scenario["expect"] == "silent"):
                 at = -len(spellings)
-                cases[at] = _beside_others(cases[at], rule, scenario, stage, samples, first=first)
+                cases[at] = _beside_others(cases[at], rule, scenario, stage, samples, raw=whole)
         except (LookupError, ValueError, AttributeError, TypeError, ZeroDivisionError) as error:
             raise rule.template.error(f"scenario `{scenario.get('name')}`: {error!r}") from error
-    return tuple(cases)
+    return (*cases, *_beside_neighbours(rule, stage, samples))
+
+
+def _beside_neighbours(rule: Rule, stage: _Stage, samples: Labels) -> Iterator[Case]:
+    """Scenarios of a rule that holds series against others, beside deployments that it reads, too.
+
+    Each neighbour differs from the deployment in one label only. If the rule matched series without it, the neighbour
+    would make up for what the deployment lacks, or take away what it has. Neighbours play the last scenario that has a
+    result. An alert need not be played in all of its scenarios beside that: those in which it is silent lack something.
+    """
+    if not stage.neighbours:
+        return
+    matched = {label for labels in map("".join, _SIDES.findall(rule.expr)) for label in labels.split(", ")}
+    neighbours = [{**samples, label: value} for label, value in stage.neighbours.items() if label in matched]
+    able = [each for each in rule.scenarios if each["applies"] and not each.get("alone")]
+    played = [each for each in able if ("step" in each) == stage.is_long]
+    theirs = next((each for each in reversed(played) if each["expect"] not in _WITHOUT_RESULT), None)
+    if not neighbours or theirs is None:
+        return
+    silent = [each for each in played if each["expect"] == "silent"]
+    for own in silent or played:
+        case = _side_by_side(rule, stage, own, samples, theirs, neighbours)
+        if case is not None:
+            yield case
+
+
+# The labels on which series are matched, where those of the result are the labels of one side.
+_SIDES = re.compile(r"\b(?:and|or|unless)\s+on \(([\w, ]*)\)|\bon \(([\w, ]*)\)\s+group_")
+# What scenarios expect that have none.
+_WITHOUT_RESULT = ("silent", "nothing")
+
+
+def _side_by_side(
+    rule: Rule,
+    stage: _Stage,
+    own: Mapping[str, Any],
+    samples: Labels,
+    theirs: Mapping[str, Any],
+    neighbours: Iterable[Labels],
+) -> Case | None:
+    """One scenario with these samples, and at the same time another with those of each neighbour.
+
+    None where what they feed is the same series: what deployments share cannot tell them apart.
+    """
+    story, other = (_Story.of(rule, each, stage) for each in (own, theirs))
+    # Both breaches end at once. Of two that play the same, one is in its calm while the other is in its breach.
+    ahead = other.breach_end - story.breach_end + (story.breach if own is theirs and story.calm else 0)
+    begin, their_begin = max(ahead, 0), max(-ahead, 0)
+    end = max(begin + story.steps, their_begin + other.steps)
+    density = max(story.density, other.density)
+
+    def played(scenario: Mapping[str, Any], story: _Story, begin: int, samples: Labels) -> Case:
+        lasting = replace(story, recovery=end - begin - story.breach_end, density=density)
+        return _later(begin, _of_one(rule, stage, _told(rule, scenario, lasting, stage, samples), samples))
+
+    first = played(own, story, begin, samples)
+    fed = {name for name, _ in first.series}
+    cases = [played(theirs, other, their_begin, each) for each in neighbours]
+    others = [case for case in cases if fed.isdisjoint(name for name, _ in case.series)]
+    if not others:
+        return None
+    return replace(
+        first,
+        name=f"{first.name}, beside other deployments",
+        series=tuple(each for case in (first, *others) for each in case.series),
+        samples=tuple(each for case in (first, *others) for each in case.samples),
+        # Of an alert, only one case can say when it fires.
+        feeds=first.feeds.union(others[0].feeds, [rule.name] if rule.is_alert else []),
+    )
+
+
+def _of_one(rule: Rule, stage: _Stage, case: Case, samples: Labels) -> Case:
+    """The case with checks that ask for one deployment only: whether an alert fires is read off its series."""
+    if not rule.is_alert:
+        return case
+    own = {"alertname": rule.name, "alertstate": "firing", **dict(rule.labels)}
+    own |= {label: samples[label] for label in stage.deployment if label in rule.result.labels}
+    checks = tuple(
+        SampleCheck(check.step, f"count({labelled('ALERTS', {**own, **labels})})", (({}, 1),) if labels else ())
+        for check in case.alerts
+        for labels in [labels for labels, _ in check.firing] or [{}]
+    )
+    return replace(case, alerts=(), samples=checks)
+
+
+def _later(steps: int, case: Case) -> Case:
+    """The case so many steps later."""
+    gap = f"{_gone(steps * case.density, there=False)} " if steps else ""
+    return replace(
+        case,
+        series=tuple((name, gap + values) for name, values in case.series),
+        samples=tuple(replace(check, step=check.step + steps) for check in case.samples),
+        steps=case.steps + steps,
+    )
 
 
 def _beside_others(
-    case: Case, rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Labels, *, first: bool
+    case: Case, rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Labels, *, raw: bool
 ) -> Case:
     """The case with series beside its own that the rule must not read, and nothing of which may show in the result.
 
@@ -414,7 +516,7 @@ def _beside_others(
     stimuli = _unfolded(scenario["given"])
     given = [{label: str(text) for label, text in each.get("labels", {}).items()} for each in stimuli]
     every = [base, *({**base, **labels} for labels in given)]
-    others = bystanders(rule.expr, every, stage.release, case.steps * case.density, raw=first)
+    others = bystanders(rule.expr, every, stage.release, case.steps * case.density, raw=raw)
     own = {name for name, _ in case.series}
     series = tuple((name, values) for name, values in others.items() if name not in own)
     checks = case.samples
@@ -436,6 +538,18 @@ def _case(
     if not rule.is_alert and not story.calm and "[" in rule.expr:
         usual = first and scenario["expect"] != "nothing"
         story = story.and_still(stage) if usual or scenario.get("still") else story
+    return _told(rule, scenario, story, stage, samples, spelling)
+
+
+def _told(
+    rule: Rule,
+    scenario: Mapping[str, Any],
+    story: _Story,
+    stage: _Stage,
+    samples: Labels,
+    spelling: int | None = None,
+) -> Case:
+    """The story of a scenario as a case, as long and as dense as it says."""
     series: list[tuple[str, str]] = []
     feeds = set()
     for stimulus in _unfolded(scenario["given"]):
@@ -491,14 +605,7 @@ def _alerting(
     expect = scenario["expect"]
     firing: tuple[tuple[Labels, Labels], ...] = ()
     if expect != "silent":
-        labels = _labels(rule, expect, samples)
-        value = float(expect["value"])
-        verdict = str(expect.get("verdict", unknown(rule.template.verdict)))
-        texts = {
-            name: verdict if name == conventions.VERDICT else _expanded(rule, text, labels, value)
-            for name, text in rule.annotations
-        }
-        firing = ((labels, texts),)
+        firing = tuple(_fires(rule, each, samples) for each in _unfolded([expect]))
     breach, recovery = story.before + story.calm, story.before + story.calm + story.breach
     silent = [breach - 1, recovery + story.recovery - 1]
     timing = list(_begin(rule, breach, stage.steps(rule.for_))) if scenario.get("sharp") else []
@@ -510,6 +617,18 @@ def _alerting(
             timing.append(_state(rule, recovery + kept - 1, "firing"))
     checks = [AlertCheck(step, rule.name, ()) for step in silent]
     return (*checks, AlertCheck(recovery - 1, rule.name, firing)), tuple(timing)
+
+
+def _fires(rule: Rule, expect: Mapping[str, Any], samples: Labels) -> tuple[Labels, Labels]:
+    """The labels and annotations of an alert that fires."""
+    labels = _labels(rule, expect, samples)
+    value = float(expect["value"])
+    verdict = str(expect.get("verdict", unknown(rule.template.verdict)))
+    texts = {
+        name: verdict if name == conventions.VERDICT else _expanded(rule, text, labels, value)
+        for name, text in rule.annotations
+    }
+    return labels, texts
 
 
 def _within(length: str, story: _Story, stage: _Stage) -> int:

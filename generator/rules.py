@@ -393,13 +393,14 @@ def _scenario(template: RuleTemplate, given: Mapping[str, Any], bindings: Bound)
         if not all(_named(given.get("when", []), bindings)):
             return {**given, "applies": False}
         stimuli = [_stimulus(each, bindings) for each in given["given"]]
+        expect = given["expect"] if isinstance(given["expect"], str) else _stimulus(given["expect"], bindings)
     except (LookupError, AttributeError, TypeError) as error:
         raise template.error(f"scenario `{given.get('name')}`: {error!r}") from error
-    return {**given, "applies": True, "given": stimuli}
+    return {**given, "applies": True, "given": stimuli, "expect": expect}
 
 
 def _stimulus(given: Mapping[str, Any], bindings: Bound) -> dict[str, Any]:
-    """An entry of `given`, with the points and buckets of a histogram and the labels to go through."""
+    """An entry of `given` (or `expect`), with the points and buckets of a histogram and the labels to go through."""
     found = dict(given)
     if "for_each" in given:
         found["for_each"] = _named(given["for_each"], bindings)

@@ -80,8 +80,14 @@ def test_every_scenario_of_the_templates_is_played_in_some_release_line() -> Non
     played = set()
     everything = "cpus: 8\ndisk: {exporter: cadvisor, selector: {id: /}}\nobjectives: [{tier: slow, ratio: 99.9%}]"
     of_a_collection = "collections: {products: {thresholds: {slow: 500ms}}}"
-    for milvus, settings in [*((milvus, everything) for milvus in LINES), ("2.4.23", of_a_collection)]:
-        rule_set = default_rules(milvus, settings)
+    several = "{namespace: [search-a, search-b]}"
+    rule_sets = [
+        *(default_rules(milvus, everything) for milvus in LINES),
+        default_rules("2.4.23", of_a_collection),
+        default_rules("2.6.19", f"{everything}\nsnap: interpolate", several),
+        default_rules("2.6.19", "identity: [namespace, release]"),
+    ]
+    for rule_set in rule_sets:
         names = [case.name.partition(": ") for each in suites(rule_set) for test in each.tests for case in test]
         cases = {(without_level(rule), name.partition(" (`le`")[0]) for rule, _, name in names}
         for rule in rule_set.rules:

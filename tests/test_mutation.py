@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 import yaml
 
 from generator import proof
-from generator.mutation import mutants
+from generator.mutation import Mutant, mutants
 from generator.promtool import test_files as promtool_files
 from tests.conftest import EXAMPLES, Compiled, Thresher
 
@@ -101,6 +102,18 @@ def test_the_generated_tests_notice_every_mutant_that_is_not_the_same_rule(name:
     # What is proven to be the same is not noticed by any test: but by one that has series which no rule here records.
     same = [verdict for verdict in verdicts if verdict.equivalent and verdict.killed]
     assert [each for each in same if not each.what.startswith(("part=", "tier=", "scope=", "phase="))] == []
+
+
+@pytest.mark.e2e
+def test_no_deployment_answers_for_another_unnoticed(promtool: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forgetting(rule: Mapping[str, Any], bounds: tuple[float, ...]) -> Iterator[Mutant]:
+        return (mutant for mutant in mutants(rule, bounds) if re.search("`(cluster|namespace)` dropped", mutant.what))
+
+    monkeypatch.setattr(proof, "mutants", forgetting)
+    (suite,) = proof.load(promtool_files([EXAMPLES / "out/fleet-2-6-20"]))
+    verdicts = [verdict for of_rule in proof.prove(promtool, suite) for verdict in of_rule]
+    assert len(verdicts) > 200
+    assert [each for each in verdicts if not each.killed and not each.equivalent] == []
 
 
 @pytest.mark.e2e

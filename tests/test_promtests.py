@@ -106,6 +106,64 @@ def test_every_matcher_of_a_rule_keeps_a_series_away() -> None:
     assert all(len(re.findall("not-", name)) == 1 for name in others)
 
 
+# Rules that stand for several deployments: by a label with several values, by one that the selector does not have.
+OPEN = {
+    "selector": "{cluster: eu, namespace: [search-a, search-b]}",
+    "identity": "[cluster, namespace, release]",
+}
+
+
+def of_deployments(test: dict[str, Any]) -> set[tuple[str, ...]]:
+    """The labels of the deployments that are fed to a test, but for those that no rule must read."""
+    series = [each["series"] for each in test.get("input_series", ()) if "not-" not in each["series"]]
+    found = [dict(re.findall(r'(\w+)="([^"]*)"', each)) for each in series]
+    return {tuple(each.get(label, "") for label in ("cluster", "namespace", "release")) for each in found}
+
+
+def test_deployments_that_share_rules_are_played_beside_each_other_and_differ_in_one_label_each(
+    compiled: Callable[..., Compiled],
+) -> None:
+    compiled(**OPEN)
+    together = [test for test in read_tests()["tests"] if test["name"].endswith("beside other deployments")]
+    assert len(together) > 20
+    for test in together:
+        own = ("eu", "search-a", "some-release")
+        assert of_deployments(test) == {own, ("eu", "search-b", own[2]), ("eu", own[1], "another-release")}
+
+
+def test_what_an_alert_does_for_one_deployment_is_asked_whatever_it_does_for_others(
+    compiled: Callable[..., Compiled],
+) -> None:
+    compiled(**OPEN)
+    name = "MilvusDown: a target of another job goes down, beside other deployments"
+    (test,) = (test for test in read_tests()["tests"] if name in test["name"])
+    fires: dict[tuple[str, str], list[bool]] = {}
+    for check in test["promql_expr_test"]:
+        labels = dict(re.findall(r'(\w+)="([^"]*)"', check["expr"]))
+        if labels.get("alertname") == "MilvusDown":
+            fires.setdefault((labels["namespace"], labels["release"]), []).append(bool(check["exp_samples"]))
+    assert not any(fires.pop(("search-a", "some-release")))
+    assert fires.keys() == {("search-b", "some-release"), ("search-a", "another-release")}
+    assert all(map(any, fires.values()))
+
+
+def test_rules_of_a_single_deployment_are_tested_without_others(compiled: Callable[..., Compiled]) -> None:
+    compiled(selector="{cluster: eu, namespace: vectors}")
+    assert all("beside other deployments" not in test["name"] for test in read_tests()["tests"])
+    assert all(len(of_deployments(test)) <= 1 for test in read_tests()["tests"])
+
+
+def test_of_deployments_that_are_named_each_is_missed(compiled: Callable[..., Compiled]) -> None:
+    compiled(selector="{cluster: eu, namespace: [search-a, search-b, batch]}")
+    missed = {
+        frozenset(alert["exp_labels"]["namespace"] for alert in check["exp_alerts"])
+        for test in read_tests()["tests"]
+        for check in test.get("alert_rule_test", ())
+        if check["alertname"] == "MilvusMetricsAbsent"
+    }
+    assert missed == {frozenset(), frozenset({"search-a"}), frozenset({"search-b", "batch"})}
+
+
 @pytest.mark.parametrize(
     ("settings", "step"),
     [
