@@ -17,9 +17,6 @@ from generator.promql.text import labelled
 
 Labels = Mapping[str, str]
 
-# How the values begin that no matcher asks for.
-OTHER = "not-"
-
 _SELECTOR = re.compile(r'([a-zA-Z_][\w:]*)\{((?:[^{}"]|"(?:[^"\\]|\\.)*")*)\}( <)?')
 _MATCHER = re.compile(r'(\w+)(=~|!~|!=|=)"((?:[^"\\]|\\.)*)"')
 # More than any rule expects; what counts or compares differs whatever a bystander adds to it.
@@ -44,7 +41,8 @@ def bystanders(expr: str, samples: Iterable[Labels], release: View, steps: int, 
             base = {label: text for label, other in selector.labels if (text := sample.get(label, other))}
             for label in selector.keeps_away:
                 for bound in _BOUNDS if "histogram_quantile" in expr else ({},):
-                    found[labelled(name, {**base, **read, **bound, label: f"{OTHER}{read[label]}"})] = values
+                    other = f"{conventions.OTHER}{read[label]}"
+                    found[labelled(name, {**base, **read, **bound, label: other})] = values
     return found
 
 

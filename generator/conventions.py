@@ -41,6 +41,9 @@ LEVELS = {
 
 MANIFEST = "MANIFEST.json"
 
+# How the values begin that no matcher asks for, in tests.
+OTHER = "not-"
+
 _METRIC = re.compile(r"milvus_[a-z][a-z0-9_]*")
 _OPERATION = re.compile(r"[a-z][a-z0-9_]*")
 _ALERT = re.compile(r"Milvus[A-Z][A-Za-z]{2,33}")

@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 from generator import catalog, conventions, promtool
 from generator.buckets import spellings
-from generator.bystanders import OTHER
 from generator.catalog import Metric, Release, exposed
 from generator.findings import Finding, InputError
 from generator.promql.selectors import Selector, selectors
@@ -51,15 +50,18 @@ def coverage(tested: Mapping[Path, Collection[int]]) -> tuple[Item, ...]:
     manifest = required(next(iter(tested)))
     files = dict.fromkeys(path.resolve() for file in tested for path in promtool.rule_files(file, contents[file]))
     rules = tuple(_Rule(rule) for path in files for group in promtool.groups(path) for rule in group["rules"])
-    played = [
-        _Played(test) for file, failed in tested.items() for test in tests(contents[file]) if test.number not in failed
-    ]
     releases = [catalog.release(name) for name in _releases(manifest)]
     reading = _Reading(rules)
+    played = [
+        _Played(test, reading)
+        for file, failed in tested.items()
+        for test in tests(contents[file])
+        if test.number not in failed
+    ]
     return (
         *(Item("rules", rule.shown, tuple(_unproven(rule, reading, played, manifest))) for rule in rules),
         *_scenarios(played, manifest),
-        *(Item("releases", release.name, _unlike(release, rules, played), release.name) for release in releases),
+        *(Item("releases", release.name, _unlike(release, reading, played), release.name) for release in releases),
         *_spelled(reading, played, releases),
     )
 
@@ -123,11 +125,23 @@ class _Reading:
 
     def __init__(self, rules: tuple[_Rule, ...]) -> None:
         self.rules = rules
+        self.selectors = frozenset(selector for rule in rules for selector in rule.selectors)
+        self._asked = {
+            Selector("", (matcher,)) for each in self.selectors for matcher in each.matchers if "!" not in matcher[1]
+        }
         self._read = {
             rule: [other for other in rules if any(each.may_find(other.name, other.labels) for each in rule.selectors)]
             for rule in rules
         }
         self._readers = {rule: [other for other in rules if rule in self._read[other]] for rule in rules}
+
+    def is_bystander(self, labels: Mapping[str, str]) -> bool:
+        """Whether a series is there to be left alone: no rule asks for the value of one of its labels."""
+        others = [(label, value) for label, value in labels.items() if value.startswith(conventions.OTHER)]
+        return any(
+            not any(asked.matchers[0][0] == label and asked.matches(label, value) for asked in self._asked)
+            for label, value in others
+        )
 
     def sources(self, rule: _Rule) -> frozenset[str]:
         """The names of the series that the rule rests on: what it reads, and what that was recorded from."""
@@ -148,11 +162,11 @@ def _closure(rule: _Rule, of: Mapping[_Rule, Iterable[_Rule]]) -> list[_Rule]:
 class _Played:
     """A test that passed: what it fed, what it saw firing and silent, and what it read."""
 
-    def __init__(self, test: Test) -> None:
+    def __init__(self, test: Test, reading: _Reading) -> None:
         self.scenarios = test.scenarios
         series = [selectors(each["series"])[0] for each in test.content.get("input_series") or ()]
         self.fed = [(each.name, {label: value for label, _, value in each.matchers}) for each in series]
-        own = [not any(value.startswith(OTHER) for value in labels.values()) for _, labels in self.fed]
+        own = [not reading.is_bystander(labels) for _, labels in self.fed]
         self.names = frozenset(name for (name, _), is_own in zip(self.fed, own, strict=True) if is_own)
         values = [str(each["values"]) for each in test.content.get("input_series") or ()]
         # What is there from the beginning, when an alert that breaks out later must still be silent.
@@ -225,25 +239,24 @@ def _plain(scenario: str) -> tuple[str, str]:
     return conventions.without_level(rule), name
 
 
-def _unlike(release: Release, rules: Iterable[_Rule], played: Iterable[_Played]) -> tuple[str, ...]:
+def _unlike(release: Release, reading: _Reading, played: Iterable[_Played]) -> tuple[str, ...]:
     """What the rules read but no test feeds, and in what that is fed differs from what the release exposes.
 
     What a rule keeps out stands for other releases or deployments, and a label that no rule names makes no difference.
     """
-    selectors = {selector for rule in rules for selector in rule.selectors}
-    named = frozenset(word for rule in rules for word in re.findall(r"\w+", str(rule.content["expr"])))
-    fed = [series for test in played for series in test.fed if not _kept_out(*series, selectors)]
+    named = frozenset(word for rule in reading.rules for word in re.findall(r"\w+", str(rule.content["expr"])))
+    fed = [series for test in played for series in test.fed if not _kept_out(*series, reading)]
     names = {name for name, _ in fed}
-    read = sorted({selector.name for selector in selectors} - names)
+    read = sorted({selector.name for selector in reading.selectors} - names)
     unfed = [f"no test feeds {name}" for name in read if name and exposed(release, name)]
     return tuple(dict.fromkeys([*unfed, *(wrong for series in fed for wrong in _wrong(release, *series, named))]))
 
 
-def _kept_out(name: str, labels: Mapping[str, str], selectors: Iterable[Selector]) -> bool:
+def _kept_out(name: str, labels: Mapping[str, str], reading: _Reading) -> bool:
     """Whether a series is there to be left alone: a bystander, or of a value that a matcher excludes by name."""
-    if any(value.startswith(OTHER) for value in labels.values()):
+    if reading.is_bystander(labels):
         return True
-    own = [selector for selector in selectors if selector.name == name]
+    own = [selector for selector in reading.selectors if selector.name == name]
     excluding = [(each, label) for each in own for label, op, _ in each.matchers if op.startswith("!")]
     return any(not each.matches(label, labels.get(label, "")) for each, label in excluding)
 

@@ -22,13 +22,14 @@ from typing import Any
 
 from generator import conventions
 from generator.buckets import Point, spellings
-from generator.bystanders import OTHER, bystanders, constant
+from generator.bystanders import bystanders, constant
 from generator.catalog import View, of_exporters
 from generator.context import RATE_LIMITED, margin
 from generator.profile import Profile, Selector
-from generator.promql.text import equals, labelled
+from generator.promql.text import equals, labelled, matcher
 from generator.rules import Group, Rule, RuleSet
 from generator.templates import TemplateError
+from generator.thresholds import another_collection
 from generator.units import Duration, Factor, plain
 from generator.verdict import unknown
 
@@ -118,7 +119,8 @@ def suites(rule_set: RuleSet) -> tuple[Suite, ...]:
 def _suite(rule_set: RuleSet, step: Duration, *, is_long: bool) -> Suite:
     profile = rule_set.profile
     labels = frozenset().union(*[_mentioned(group) for group in rule_set.groups])
-    setting = step, is_long, profile.window, rule_set.selector, profile.identity, profile.operations[0]
+    collection = another_collection(profile.collections)
+    setting = step, is_long, profile.window, rule_set.selector, profile.identity, profile.operations[0], collection
     stages = [_stage(group.release, *setting, labels & group.release.labels) for group in rule_set.groups]
     parts: list[_GroupCases] = []
     reads: dict[str, frozenset[str]] = {}
@@ -305,13 +307,15 @@ def _stage(
     selector: Selector,
     identity: tuple[str, ...],
     operation: str,
+    collection: str,
     mentioned: frozenset[str],
 ) -> _Stage:
     names = {label: values[0] for label, values in selector}
     deployment = {**{label: f"some-{label.replace('_', '-')}" for label in identity}, **names}
     samples = {
-        "job": "milvus", "instance": "milvus-0:9091", "node_id": "1", "db_name": "default", "collection_name": "others",
-        "query_type": operation, "msg_type": operation, "function_name": "Search", **deployment,
+        "job": "milvus", "instance": "milvus-0:9091", "node_id": "1", "db_name": "default",
+        "collection_name": collection, "query_type": operation, "msg_type": operation, "function_name": "Search",
+        **deployment,
     }  # fmt: skip
     second = next(label for label in ("instance", "pod", "_".join(deployment)) if label not in deployment)
     values = {label: (deployment[label], f"another-{label.replace('_', '-')}") for label in identity} | dict(selector)
@@ -522,9 +526,15 @@ def _beside_others(
     checks = case.samples
     if not rule.is_alert:
         labels = sorted(rule.result.labels - dict(rule.labels).keys())
-        results = " or ".join(f'{rule.name}{{{label}=~"({OTHER}.*)?"}}' for label in labels)
+        results = " or ".join(_of_others(rule.name, label, samples.get(label, "")) for label in labels)
         checks = (*checks, SampleCheck(checks[0].step, results, ()))
     return replace(case, series=case.series + series, samples=checks, feeds=case.feeds | rule.records)
+
+
+def _of_others(name: str, label: str, own: str) -> str:
+    """Results with the label of a bystander, or without it."""
+    but = f", {matcher(label, [own], negated=True)}" if own.startswith(conventions.OTHER) else ""
+    return f'{name}{{{label}=~"({conventions.OTHER}.*)?"{but}}}'
 
 
 # What is appended to the name of a scenario that runs in both spellings of `le`.

@@ -2,8 +2,8 @@
 
 Running a test file once for every mutant would take hours. So many mutants of one rule run side by side, under names
 of their own, in a test file that holds only what they touch: the rule, what it reads, and what reads it. They are
-first held against the rule's own tests, short ones before long ones, and those that are left against the tests of the
-rules that read it, the nearest first.
+first held against the rule's own tests, those before others that see it say something, and those that are left against
+the tests of the rules that read it, the nearest first.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Suite:
         """What the rules of each name read of other rules."""
         found: dict[str, set[str]] = {_name(rule): set() for rule in self.rules}
         for rule in self.rules:
-            found[_name(rule)] |= set(conventions.RECORDED.findall(_queries(rule))) & set(found)
+            found[_name(rule)] |= _recorded(rule) & found.keys()
         return found
 
 
@@ -136,11 +136,13 @@ class _Circle:
     """What there is once for each mutant: the rules with these names; or one rule `alone`, without others of its name.
 
     Alone, it is tested by the checks that name all of its labels, as those of another rule would not answer them, and
-    of alerts by what is expected with these labels.
+    of alerts by what is expected with these labels. A verdict rests on most other rules, and is queried anew for every
+    alert at every step: in a `brief` circle, alerts do without.
     """
 
     names: frozenset[str]
     alone: Rule | None = None
+    brief: bool = False
 
     def holds(self, rule: Rule) -> bool:
         return _name(rule) in self.names if self.alone is None else rule is self.alone
@@ -149,7 +151,21 @@ class _Circle:
         """A check of alerts with what is expected of the circle."""
         own = self.alone["labels"] if self.alone else {}
         alerts = [each for each in check.get("exp_alerts", ()) if own.items() <= each["exp_labels"].items()]
-        return {**check, "exp_alerts": alerts}
+        return {**check, "exp_alerts": [self._without_verdict(each, "exp_annotations") for each in alerts]}
+
+    def played(self, rule: Rule) -> Rule:
+        """A rule that it holds, as it takes part in the tests."""
+        return self._without_verdict(rule, "annotations")
+
+    def _without_verdict(self, content: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+        if not self.brief:
+            return content
+        return {**content, key: {name: text for name, text in content[key].items() if name != conventions.VERDICT}}
+
+    def is_expected(self, check: Mapping[str, Any]) -> bool:
+        """Whether a check of a test expects a result of the circle."""
+        wanted = self.expected(check)["exp_alerts"] if "alertname" in check else check.get("exp_samples")
+        return self.is_asked(check) and bool(wanted)
 
     def is_asked(self, check: Mapping[str, Any]) -> bool:
         """Whether a check of a test is about what there is once for each mutant."""
@@ -164,9 +180,11 @@ class _Circle:
 def _circles(suite: Suite, rule: Rule) -> Iterator[_Circle]:
     """The rule alone, with the others of its name, with what reads any of them, and so on."""
     names = frozenset([_name(rule)])
-    others = [other for other in suite.rules if _name(other) in names and other is not rule]
-    if others:
-        yield _Circle(names, rule)
+    alone = rule if any(_name(other) in names and other is not rule for other in suite.rules) else None
+    if conventions.VERDICT in rule.get("annotations", {}):
+        yield _Circle(names, alone, brief=True)
+    if alone:
+        yield _Circle(names, alone)
     yield _Circle(names)
     while more := {name for name, read in suite.reads.items() if read & names} - names:
         names |= more
@@ -174,16 +192,20 @@ def _circles(suite: Suite, rule: Rule) -> Iterator[_Circle]:
 
 
 def _rounds(suite: Suite, circle: _Circle) -> Iterator[Mapping[str, Any]]:
-    """The test files, cut down to the tests that ask for something in the circle; the shorter half of each file first.
+    """The test files, cut down to the tests that ask for something in the circle: one test, as many again, and so on.
 
-    What these notice, the longer ones need not run for.
+    Those come first that expect something of it, the shorter ones before the longer ones: what these notice, the others
+    need not run for.
     """
     for content in suite.tests:
         tests = [test for test in content["tests"] if any(map(circle.is_asked, _checks(test)))]
-        tests.sort(key=lambda test: max(map(testfile.moment, _checks(test))))
-        for part in (tests[: len(tests) // 2], tests[len(tests) // 2 :]):
-            if part:
-                yield {**content, "tests": part}
+        tests.sort(
+            key=lambda test: (not any(map(circle.is_expected, _checks(test))), max(map(testfile.moment, _checks(test))))
+        )
+        done = 0
+        while part := tests[done : max(2 * done, 1)]:
+            yield {**content, "tests": part}
+            done += len(part)
 
 
 def _checks(test: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -215,20 +237,22 @@ def _written(
     target = suite.rules[index]
     # Alone, it reads what others of its name record, and not what its mutants do.
     names = circle.names if circle.alone is None else frozenset[str]()
-    needed = set(circle.names)
-    while more := {read for name in needed for read in suite.reads[name]} - needed:
+    needed: set[str] = set()
+    more = {name for rule in suite.rules if circle.holds(rule) for name in _recorded(circle.played(rule))}
+    while more := more & suite.reads.keys() - needed:
         needed |= more
+        more = {read for name in more for read in suite.reads[name]}
     live = {id(suite.rules[number]) for number in suite.relevance.live(content["tests"])}
     groups = []
     for group in suite.groups:
         rules: list[Rule] = []
         for rule in group["rules"]:
             if circle.holds(rule):
-                rules.append(_numbered(rule, _UNCHANGED, names))
-                rules += [
-                    _numbered(mutant.rule if rule is target else rule, number, names)
-                    for number, mutant in batch.items()
-                ]
+                variants = {
+                    _UNCHANGED: rule,
+                    **{n: mutant.rule if rule is target else rule for n, mutant in batch.items()},
+                }
+                rules += [_numbered(circle.played(each), number, names) for number, each in variants.items()]
             elif id(rule) in live and _name(rule) in needed:
                 rules.append(rule)
         if rules:
@@ -321,6 +345,11 @@ def _run(tool: str, rules: Mapping[str, Any], tests: Mapping[str, Any]) -> str:
 def _queries(rule: Rule) -> str:
     """All PromQL of a rule: its expression, and the annotations, which may hold queries."""
     return "\n".join([rule["expr"], *rule.get("annotations", {}).values()])
+
+
+def _recorded(rule: Rule) -> set[str]:
+    """The names of recorded series that a rule asks for."""
+    return set(conventions.RECORDED.findall(_queries(rule)))
 
 
 def _name(rule: Rule) -> str:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
 
+from generator import conventions
 from generator.buckets import Measured, OutsideBuckets, Point, le, measure, spellings, union
-from generator.bystanders import OTHER
 from generator.catalog import THIS_RELEASE, Metric, Release
 from generator.findings import Finding
 from generator.profile import TIERS, Profile, Thresholds
@@ -34,7 +34,8 @@ class Scope:
     (and collections) apart; `and_matching`, with a leading comma, are matchers for recorded series, beside the
     profile. `where` names the deployment in annotations. `label` tells the rules of several scopes of one profile
     apart (promtool takes rules with equal names and labels for duplicates); it is empty when there is one scope.
-    `others` are the collections with scopes of their own, where this one is for all the others.
+    `others` are the collections with scopes of their own, where this one is for all the others; `another` is what one
+    without is called in tests.
     """
 
     level: Literal["deployment", "collection"]
@@ -45,6 +46,7 @@ class Scope:
     operations: tuple[str, ...]
     collections: tuple[str, ...]
     others: tuple[str, ...]
+    another: str
     where: str
     label: str
 
@@ -74,14 +76,14 @@ class Scope:
     @property
     def other_places(self) -> tuple[dict[str, str], ...]:
         """What of these labels the scope has in other databases and collections; nothing where it is the deployment."""
-        others = {"db_name": (f"{OTHER}default",), "collection_name": self.collections[1:2]}
+        others = {"db_name": ("another",), "collection_name": self.collections[1:2]}
         return tuple({label: text} for label in self.places[0] for text in others[label])
 
     @property
     def elsewhere(self) -> tuple[dict[str, str], ...]:
         """The labels of requests that another scope is for, for tests; none where this one is for all collections."""
-        # `others` is what other collections are called in tests: with it, these are never played beside their own.
-        names = (f"{OTHER}{self.collections[0]}", "others") if self.collections else self.others[:1]
+        # With the name of all that is told of no collection, these are never played beside it.
+        names = (f"{conventions.OTHER}{self.collections[0]}", self.another) if self.collections else self.others[:1]
         return tuple({"collection_name": name} for name in names)
 
     @property
@@ -218,6 +220,14 @@ def scope_label(operations: Sequence[str], collections: Sequence[str]) -> str:
     return "+".join(operations) + of
 
 
+def another_collection(collections: Collection[str]) -> str:
+    """What a collection that is none of these is called in tests."""
+    name = "others"
+    while name in collections:
+        name += "_"
+    return name
+
+
 class _Placing:
     def __init__(self, profile: Profile, release: Release) -> None:
         self.profile, self.release = profile, release
@@ -280,6 +290,7 @@ class _Placing:
             operations=operations,
             collections=collections,
             others=() if collections else tuple(self.collections),
+            another=another_collection(self.collections),
             where=f"collection {{{{ $labels.collection_name }}}} of {where}" if collections else where,
             label=scope_label(operations, collections),
         )

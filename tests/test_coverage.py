@@ -304,6 +304,24 @@ deployments:
     assert [each.name for each in items(folder=file.parent) if each.kind == "releases"] == ["2.6.20", "2.6.19"]
 
 
+@pytest.mark.e2e
+@pytest.mark.usefixtures("promtool")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"selector": "{cluster: not-prod, namespace: not-}"},
+        {"collections": "{others: {thresholds: {slow: 500ms}}, others_: {thresholds: {slow: 2s}}}"},
+    ],
+    ids=["names of what is not read", "names of other collections"],
+)
+def test_names_that_tests_use_for_what_is_not_of_the_profile_may_be_its_own(
+    settings: dict[str, str], compiled: Callable[..., Compiled], thresher: Thresher
+) -> None:
+    compiled(milvus='"2.5.4"', **settings)
+    run = thresher("test", "--coverage")
+    assert run.exit_code == 0, run.output
+
+
 def test_a_test_that_failed_proves_nothing(compiled: Callable[..., Compiled]) -> None:
     compiled()
     count = len(yaml.safe_load(TESTS.read_text("utf-8"))["tests"])

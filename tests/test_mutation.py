@@ -117,6 +117,21 @@ def test_no_deployment_answers_for_another_unnoticed(promtool: str, monkeypatch:
 
 
 @pytest.mark.e2e
+def test_no_database_answers_for_another_unnoticed(
+    promtool: str, monkeypatch: pytest.MonkeyPatch, compiled: Callable[..., Compiled]
+) -> None:
+    def forgetting(rule: Mapping[str, Any], bounds: tuple[float, ...]) -> Iterator[Mutant]:
+        return (mutant for mutant in mutants(rule, bounds) if "`db_name` dropped" in mutant.what)
+
+    monkeypatch.setattr(proof, "mutants", forgetting)
+    compiled(milvus='"2.5.4"', snap="interpolate", collections="{products: {thresholds: {slow: 500ms}}}")
+    (suite,) = proof.load(promtool_files([Path("out")]))
+    verdicts = [verdict for of_rule in proof.prove(promtool, suite) for verdict in of_rule]
+    assert len(verdicts) > 20
+    assert [each for each in verdicts if not each.killed and not each.equivalent] == []
+
+
+@pytest.mark.e2e
 @pytest.mark.usefixtures("promtool")
 def test_mutants_that_survive_are_named(compiled: Callable[..., Compiled], thresher: Thresher) -> None:
     # The address of a runbook holds the name of its alert.
