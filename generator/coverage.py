@@ -127,7 +127,10 @@ class _Reading:
         self.rules = rules
         self.selectors = frozenset(selector for rule in rules for selector in rule.selectors)
         self._asked = {
-            Selector("", (matcher,)) for each in self.selectors for matcher in each.matchers if "!" not in matcher[1]
+            (matcher[0], Selector("", (matcher,)))
+            for each in self.selectors
+            for matcher in each.matchers
+            if "!" not in matcher[1]
         }
         self._read = {
             rule: [other for other in rules if any(each.may_find(other.name, other.labels) for each in rule.selectors)]
@@ -138,8 +141,8 @@ class _Reading:
     def is_bystander(self, labels: Mapping[str, str]) -> bool:
         """Whether a series is there to be left alone: no rule asks for the value of one of its labels."""
         others = [(label, value) for label, value in labels.items() if value.startswith(conventions.OTHER)]
-        return any(
-            not any(asked.matchers[0][0] == label and asked.matches(label, value) for asked in self._asked)
+        return not all(
+            any(label == asked and selector.matches(label, value) for asked, selector in self._asked)
             for label, value in others
         )
 

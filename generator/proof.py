@@ -164,8 +164,9 @@ class _Circle:
 
     def is_expected(self, check: Mapping[str, Any]) -> bool:
         """Whether a check of a test expects a result of the circle."""
-        wanted = self.expected(check)["exp_alerts"] if "alertname" in check else check.get("exp_samples")
-        return self.is_asked(check) and bool(wanted)
+        if not self.is_asked(check):
+            return False
+        return bool(self.expected(check)["exp_alerts"] if "alertname" in check else check.get("exp_samples"))
 
     def is_asked(self, check: Mapping[str, Any]) -> bool:
         """Whether a check of a test is about what there is once for each mutant."""

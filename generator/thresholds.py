@@ -80,6 +80,11 @@ class Scope:
         return tuple({label: text} for label in self.places[0] for text in others[label])
 
     @property
+    def other_requests(self) -> tuple[dict[str, str], ...]:
+        """The labels of requests that the scope counts with those of `sample`, for tests."""
+        return self.other_operations + self.other_places
+
+    @property
     def elsewhere(self) -> tuple[dict[str, str], ...]:
         """The labels of requests that another scope is for, for tests; none where this one is for all collections."""
         # With the name of all that is told of no collection, these are never played beside it.

@@ -14,6 +14,7 @@ import yaml
 from generator import proof
 from generator.mutation import Mutant, mutants
 from generator.promtool import test_files as promtool_files
+from generator.proof import Verdict
 from tests.conftest import EXAMPLES, Compiled, Thresher
 
 BOUNDS = (32.0, 64.0, 128.0, 256.0, 1024.0)
@@ -106,12 +107,7 @@ def test_the_generated_tests_notice_every_mutant_that_is_not_the_same_rule(name:
 
 @pytest.mark.e2e
 def test_no_deployment_answers_for_another_unnoticed(promtool: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def forgetting(rule: Mapping[str, Any], bounds: tuple[float, ...]) -> Iterator[Mutant]:
-        return (mutant for mutant in mutants(rule, bounds) if re.search("`(cluster|namespace)` dropped", mutant.what))
-
-    monkeypatch.setattr(proof, "mutants", forgetting)
-    (suite,) = proof.load(promtool_files([EXAMPLES / "out/fleet-2-6-20"]))
-    verdicts = [verdict for of_rule in proof.prove(promtool, suite) for verdict in of_rule]
+    verdicts = _verdicts("`(cluster|namespace)` dropped", EXAMPLES / "out/fleet-2-6-20", promtool, monkeypatch)
     assert len(verdicts) > 200
     assert [each for each in verdicts if not each.killed and not each.equivalent] == []
 
@@ -120,15 +116,21 @@ def test_no_deployment_answers_for_another_unnoticed(promtool: str, monkeypatch:
 def test_no_database_answers_for_another_unnoticed(
     promtool: str, monkeypatch: pytest.MonkeyPatch, compiled: Callable[..., Compiled]
 ) -> None:
-    def forgetting(rule: Mapping[str, Any], bounds: tuple[float, ...]) -> Iterator[Mutant]:
-        return (mutant for mutant in mutants(rule, bounds) if "`db_name` dropped" in mutant.what)
-
-    monkeypatch.setattr(proof, "mutants", forgetting)
     compiled(milvus='"2.5.4"', snap="interpolate", collections="{products: {thresholds: {slow: 500ms}}}")
-    (suite,) = proof.load(promtool_files([Path("out")]))
-    verdicts = [verdict for of_rule in proof.prove(promtool, suite) for verdict in of_rule]
+    verdicts = _verdicts("`db_name` dropped", Path("out"), promtool, monkeypatch)
     assert len(verdicts) > 20
     assert [each for each in verdicts if not each.killed and not each.equivalent] == []
+
+
+def _verdicts(what: str, folder: Path, promtool: str, monkeypatch: pytest.MonkeyPatch) -> list[Verdict]:
+    """The verdicts on those mutants of the rules in a folder that a pattern describes."""
+
+    def described(rule: Mapping[str, Any], bounds: tuple[float, ...]) -> Iterator[Mutant]:
+        return (mutant for mutant in mutants(rule, bounds) if re.search(what, mutant.what))
+
+    monkeypatch.setattr(proof, "mutants", described)
+    (suite,) = proof.load(promtool_files([folder]))
+    return [verdict for of_rule in proof.prove(promtool, suite) for verdict in of_rule]
 
 
 @pytest.mark.e2e
