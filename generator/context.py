@@ -7,6 +7,7 @@ once for each combination of what it refers to, and then shared.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_UP, Decimal
@@ -16,7 +17,7 @@ from typing import Any
 from generator import catalog, conventions
 from generator.buckets import Measured, Point
 from generator.catalog import Release, View
-from generator.names import Names
+from generator.names import NAME, PROSE, Names
 from generator.profile import AlertSettings, Disk, Profile, Selector
 from generator.promql.text import matcher, matchers_of
 from generator.templates import Library, RuleTemplate
@@ -137,8 +138,8 @@ class DiskView:
 class Setting:
     """What every template can refer to, beside what it binds itself. Profiles that agree in all of it share it.
 
-    `deployment` is the profile's selector, `selector` that as matchers, `identity` the labels that name a deployment,
-    `open_labels` those of them that the selector does not fix to one value.
+    `selector` is the profile's, as matchers; `deployment` has its labels and their values, but of labels that name a
+    deployment at most two. These are the `identity`, and `open_labels` those of them that are not fixed to one value.
     """
 
     library: Library
@@ -216,14 +217,13 @@ class Setting:
 def settings_of(profile: Profile, release: Release, library: Library, names: Names) -> tuple[Setting, ...]:
     """The setting of each topic: the same objects for profiles that differ in nothing but names."""
     name = names.stand_in(profile.name)
-    selector = tuple(
-        (label, (names.stand_in(values[0]),) if len(values) == 1 else values) for label, values in profile.selector
-    )
+    deployment, selector = _selected(profile, names)
     return tuple(
         _shared_setting(
             library,
             catalog.view(release, topic.metrics),
             name,
+            deployment,
             selector,
             profile.identity,
             profile.window,
@@ -237,12 +237,27 @@ def settings_of(profile: Profile, release: Release, library: Library, names: Nam
     )
 
 
+def _selected(profile: Profile, names: Names) -> tuple[Selector, str]:
+    """The deployment and the matchers of a setting. A fleet has hundreds of names: in matchers, one text for most."""
+    deployment: list[tuple[str, tuple[str, ...]]] = []
+    matchers = []
+    for label, values in profile.selector:
+        if label in profile.identity and (shortened := names.alternatives(values)):
+            deployment.append((label, shortened[:2]))
+            matchers.append(f'{label}=~"{"|".join(shortened)}"')
+        else:
+            deployment.append((label, (names.stand_in(values[0]),) if len(values) == 1 else values))
+            matchers.append(matchers_of(deployment[-1:]))
+    return tuple(deployment), ", ".join(matchers)
+
+
 @lru_cache(maxsize=1024)
 def _shared_setting(
     library: Library,
     release: View,
     name: str,
-    selector: Selector,
+    deployment: Selector,
+    selector: str,
     identity: tuple[str, ...],
     window: Duration,
     operations: tuple[str, ...],
@@ -252,14 +267,14 @@ def _shared_setting(
     dashboard_url: str,
 ) -> Setting:
     names = ", ".join(identity)
-    fixed = {label for label, values in selector if len(values) == 1}
+    fixed = {label for label, values in deployment if len(values) == 1}
     return Setting(
         library=library,
         milvus=Milvus(release),
-        deployment=selector,
-        target_labels=frozenset([*identity, *(label for label, _ in selector)]),
+        deployment=deployment,
+        target_labels=frozenset([*identity, *(label for label, _ in deployment)]),
         profile=name,
-        selector=matchers_of(selector),
+        selector=selector,
         identity=names,
         identity_and_job=names if "job" in identity else f"{names}, job",
         identity_and_target=", ".join(dict.fromkeys([*identity, "job", "instance"])),
@@ -295,8 +310,8 @@ class TierView:
             measured.name,
             measured.point,
             names.stand_in(str(measured.threshold)),
-            names.stand_in(measured.milliseconds, prose=True),
-            names.stand_in(measured.in_words, prose=True),
+            names.stand_in(measured.milliseconds, like=PROSE),
+            names.stand_in(measured.in_words, like=PROSE),
         )
 
 
@@ -312,7 +327,7 @@ class SlowQueriesView:
     @classmethod
     def of(cls, slow: SlowQueries, names: Names) -> SlowQueriesView:
         point = slow.measured.point if slow.measured else None
-        in_words, why = (names.stand_in(text, prose=True) for text in (slow.in_words, slow.why_not_counted))
+        in_words, why = (names.stand_in(text, like=PROSE) for text in (slow.in_words, slow.why_not_counted))
         return cls(point, slow.counted_by_milvus, in_words, why)
 
 
@@ -347,16 +362,16 @@ def anonymous(alerts: Mapping[str, AlertSettings], names: Names) -> dict[str, Al
     """The settings with placeholders for the texts that the profile adds to alerts, most of them to every alert."""
     known: dict[tuple[str, str], str] = {}
 
-    def stand_in(name: str, text: str, *, prose: bool) -> str:
+    def stand_in(name: str, text: str, like: re.Pattern[str]) -> str:
         if (name, text) not in known:
-            known[name, text] = names.stand_in(text, prose=prose)
+            known[name, text] = names.stand_in(text, like=like)
         return known[name, text]
 
     return {
         alert: replace(
             settings,
-            labels=tuple([(label, stand_in(label, text, prose=False)) for label, text in settings.labels]),
-            annotations=tuple([(name, stand_in(name, text, prose=True)) for name, text in settings.annotations]),
+            labels=tuple([(label, stand_in(label, text, NAME)) for label, text in settings.labels]),
+            annotations=tuple([(name, stand_in(name, text, PROSE)) for name, text in settings.annotations]),
         )
         if settings.labels or settings.annotations
         else settings
@@ -401,7 +416,10 @@ _DEPLOYMENTS_PER_RULE = 100
 
 def expected(profile: Profile, setting: Setting) -> tuple[Deployments, ...]:
     """The deployments that a profile names one by one, and so can miss when they were never there."""
-    known = [selector for _, selector in profile.deployments] or [setting.deployment]
+    several = {label: values for label, values in profile.selector if len(values) > 1}
+    known = [selector for _, selector in profile.deployments] or [
+        tuple((label, several.get(label, values)) for label, values in setting.deployment)
+    ]
     single = [each for selector in known for each in _single(selector, profile.identity)]
     parts = [single[start : start + _DEPLOYMENTS_PER_RULE] for start in range(0, len(single), _DEPLOYMENTS_PER_RULE)]
     if not parts:

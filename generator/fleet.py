@@ -21,8 +21,9 @@ Compile = Callable[[Profile], RuleSet | tuple[Finding, ...]]
 # Rule sets that one fleet file may need; one for each collection with thresholds of its own counts like another.
 MAX_RULE_SETS = 1_000
 
-# Any one value: what matters of a selector is which labels it has.
-_ANY = ("any",)
+# What matters of a selector is which labels it has. Most rule sets select several deployments: then they are compiled
+# for these names already.
+_ANY, _SEVERAL = ("any",), ("one", "another", "more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,9 @@ def _too_many(profile: Profile) -> Finding:
 
 def _nameless(profile: Profile) -> Profile:
     """The profile without what tells it from a deployment of the same behaviour."""
-    return replace(profile, name="fleet", selector=tuple((label, _ANY) for label, _ in sorted(profile.selector)))
+    labels = sorted(label for label, _ in profile.selector)
+    selector = tuple((label, _SEVERAL if label in profile.identity else _ANY) for label in labels)
+    return replace(profile, name="fleet", selector=selector)
 
 
 def _signature(rule_set: RuleSet) -> object:

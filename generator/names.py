@@ -10,16 +10,18 @@ and no template may have it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
 from generator.conventions import OTHER
 
-# In a label value, a name, or a regular expression, these characters need no escape.
-_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
-# In the text of an annotation, which is written as a JSON string and expanded by Prometheus.
-_PLAIN_PROSE = re.compile(r"[A-Za-z0-9 .,;:()%+*/_<>=`-]+")
+# What needs no escape: in a label value, a name, or a regular expression ...
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]*[A-Za-z0-9])?")
+# ... in the text of an annotation, which is written as a JSON string and expanded by Prometheus ...
+PROSE = re.compile(r"[A-Za-z0-9 .,;:()%+*/_<>=`-]+")
+# ... and names as the alternatives of a regular expression.
+_NAMES = re.compile(rf"{NAME.pattern}(?:\|{NAME.pattern})*")
 # Stands on both sides of a placeholder's number. A single character is what texts are split at fastest.
 MARK = "^"
 
@@ -36,16 +38,26 @@ class Names:
         """The placeholders for a profile with these settings."""
         return cls(unused=any(MARK in str(each) for each in settings))
 
-    def stand_in(self, text: str, *, prose: bool = False) -> str:
+    def stand_in(self, text: str, *, like: re.Pattern[str] = NAME) -> str:
         """A placeholder for the text; the text itself when it has to be escaped somewhere.
 
-        `prose` is for text that is only ever written into annotations.
+        What is `like` PROSE is only ever written into annotations.
         """
         # What looks like a value that no matcher asks for is told apart by those who write tests.
-        if self.unused or not (_PLAIN_PROSE if prose else _PLAIN).fullmatch(text) or text.startswith(OTHER):
+        if self.unused or not like.fullmatch(text) or text.startswith(OTHER):
             return text
         self.texts.append(text)
         return f"{MARK}{len(self.texts) - 1}{MARK}"
+
+    def alternatives(self, texts: Sequence[str]) -> tuple[str, ...]:
+        """Placeholders for the first text, the second, and a regular expression that matches any of the rest.
+
+        Nothing where there is no rest, or one of the texts has to be escaped somewhere.
+        """
+        if len(texts) < 3 or not _NAMES.fullmatch("|".join(texts)) or any(text.startswith(OTHER) for text in texts):
+            return ()
+        rest = self.stand_in("|".join(texts[2:]), like=_NAMES)
+        return (self.stand_in(texts[0]), self.stand_in(texts[1]), rest)
 
     def put_back(self, written: str) -> str:
         """What was written, with every text where its placeholder stands."""
@@ -80,7 +92,7 @@ class Piece:
     @classmethod
     def of(cls, text: str) -> Piece:
         """The piece of a text with placeholders."""
-        parts = _PLACEHOLDER.split(text)
+        parts = PLACEHOLDER.split(text)
         return cls(tuple(map(_same, parts)), tuple(map(int, parts[1::2])))
 
     @property
@@ -90,7 +102,7 @@ class Piece:
 
 
 # Written as `stand_in` writes them: whatever else has marks around it stays as it is.
-_PLACEHOLDER = re.compile(rf"{re.escape(MARK)}(0|[1-9][0-9]*){re.escape(MARK)}", re.ASCII)
+PLACEHOLDER = re.compile(rf"{re.escape(MARK)}(0|[1-9][0-9]*){re.escape(MARK)}", re.ASCII)
 
 
 @lru_cache(maxsize=8192)

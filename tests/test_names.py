@@ -46,11 +46,16 @@ _TEXTS = st.text(st.sampled_from("abZ09._-/'\"\\ {}$é|*:%#^01^"), min_size=1, m
     lambda text: "{{" not in text and text == text.strip()
 )
 
+# Names of deployments as people choose them, or anything else.
+_SEVERAL = st.lists(st.from_regex(r"\A[a-c]{1,2}-[0-9]\Z"), min_size=3, max_size=5, unique=True) | st.lists(
+    _TEXTS, min_size=1, max_size=4, unique=True
+)
+
 
 @settings(max_examples=12)
-@given(_TEXTS, _TEXTS, _TEXTS, st.integers(2, 30), st.integers(400, 2000))
+@given(_SEVERAL, _TEXTS, _TEXTS, st.integers(2, 30), st.integers(400, 2000))
 def test_no_text_of_a_profile_shows_the_difference(
-    value: str, label: str, annotation: str, healthy: int, slow: int
+    values: list[str], label: str, annotation: str, healthy: int, slow: int
 ) -> None:
     def quoted(text: str) -> str:
         return "'" + text.replace("'", "''") + "'"
@@ -59,7 +64,7 @@ def test_no_text_of_a_profile_shows_the_difference(
         path = Path(folder, "p.yaml")
         path.write_text(
             'version: 1\nname: p\nmilvus: "2.6.19"\n'
-            f"selector: {{ns: {quoted(value)}, job: milvus}}\nlabels: {{team: {quoted(label)}}}\n"
+            f"selector: {{ns: [{', '.join(map(quoted, values))}], job: milvus}}\nlabels: {{team: {quoted(label)}}}\n"
             f"annotations: {{hint: {quoted(annotation)}}}\n"
             f"thresholds: {{healthy: {healthy}ms, slow: {slow}ms}}\n",
             "utf-8",

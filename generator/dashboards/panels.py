@@ -29,7 +29,7 @@ from generator.dashboards.definitions import (
     PanelDefinition,
     QueryDefinition,
 )
-from generator.names import MARK, Names
+from generator.names import MARK, PROSE, Names
 from generator.objectives import BURN_RATES, ObjectiveView, objectives
 from generator.profile import TIERS, AlertSettings, Disk
 from generator.promql.check import Checker, Quantity
@@ -207,7 +207,7 @@ class Promise:
         colours = [*zip(BURN_RATES, ("red", "orange", "blue"), strict=True)]
         title = f"{view.objective.ratio} of {view.in_words} under {view.objective.tier}"
         return cls(
-            title=names.stand_in(title, prose=True),
+            title=names.stand_in(title, like=PROSE),
             over=f"{over}:rate",
             judged=f"{view.scope.level}:milvus_searches_judged:rate",
             own=f'tier="{view.tier.name}"{view.and_matching}',
@@ -235,7 +235,7 @@ class Limits:
             threshold = alerts[name].threshold
             found = threshold.ratio if isinstance(threshold, Share) else alerts[name].quantile
             assert found is not None
-            return names.stand_in(plain(found), prose=True)
+            return names.stand_in(plain(found), like=PROSE)
 
         return cls(
             number("MilvusSearchLatencyInvestigate"),
@@ -265,10 +265,10 @@ class Decision:
     def of(cls, rules: Sequence[Rule], cpus: float | None, names: Names) -> Decision:
         """Of the rules of one alert: several where scopes differ, which have one threshold."""
         first = rules[0]
-        texts = {name: names.stand_in(text, prose=True) for name, text in cls._numbers(first, cpus)}
+        texts = {name: names.stand_in(text, like=PROSE) for name, text in cls._numbers(first, cpus)}
         conditions = "; or when ".join(dict.fromkeys(names.put_back(rule.condition) for rule in rules))
         sentence = f"{first.name} fires when {conditions}."
-        return cls(first.name, fires=True, sentence=names.stand_in(sentence, prose=True), **texts)
+        return cls(first.name, fires=True, sentence=names.stand_in(sentence, like=PROSE), **texts)
 
     @staticmethod
     @lru_cache(maxsize=1024)
@@ -740,17 +740,17 @@ def _decisions(rule_set: RuleSet) -> Iterator[Decision]:
             yield Decision.of(alike, rule_set.profile.cpus, rule_set.names)
         else:
             sentence = f"{name} is left out, and with it the line where it would fire: {why_not[name]}."
-            yield Decision(name, fires=False, sentence=rule_set.names.stand_in(sentence, prose=True))
+            yield Decision(name, fires=False, sentence=rule_set.names.stand_in(sentence, like=PROSE))
 
 
 def _kinds(scopes: tuple[PlacedScope, ...], names: Names) -> Iterator[Kind]:
     for placed in scopes:
         scope = placed.scope
         in_words = "; ".join(f"{each.name} {each.threshold} is {each.in_words}" for each in placed.measured)
-        in_words = names.stand_in(in_words, prose=True)
-        healthy = names.stand_in(plain(placed.healthy.threshold.milliseconds), prose=True)
+        in_words = names.stand_in(in_words, like=PROSE)
+        healthy = names.stand_in(plain(placed.healthy.threshold.milliseconds), like=PROSE)
         lines = tuple(
-            Line(names.stand_in(each.milliseconds, prose=True), TIER_COLOURS[each.name]) for each in placed.measured
+            Line(names.stand_in(each.milliseconds, like=PROSE), TIER_COLOURS[each.name]) for each in placed.measured
         )
         which = (
             f" of {listed(scope.collections)}" if scope.collections else " of other collections" if scope.others else ""

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from generator import conventions
 from generator.buckets import pattern, spellings
 from generator.catalog import ALERTS, UP, Metric, Release, View, exposed, first_with, of_exporters
+from generator.names import PLACEHOLDER
 from generator.promql import tree
 from generator.promql.dimension import Unit, inverse, times, unit_text
 
@@ -156,7 +157,8 @@ class Checker:
             one = first is not None and value == pattern(float(first[0].rstrip(".")))
             return "" if one else f"{series}() adds up buckets: le=~{literal} selects more than one"
         shown = f"{series}{{{label}{op}{literal}}}"
-        if "~" in op and (problem := regex_problem(value)):
+        # Placeholders stand for names.
+        if "~" in op and (problem := regex_problem(PLACEHOLDER.sub("name", value))):
             return f"{shown}: {problem}"
         found = exposed(self.release, series)
         if found is None or op.startswith("!"):
