@@ -15,9 +15,10 @@ import itertools
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
+from operator import or_
 from typing import Any
 
 from generator import conventions
@@ -231,22 +232,39 @@ def _combined(members: tuple[tuple[Case, frozenset[str]], ...]) -> tuple[Case, f
 def _packed(groups: tuple[tuple[_Needs, ...], ...]) -> tuple[tuple[int, ...], ...]:
     """Which cases, by their number, go into one test: the longest first, each where it fits."""
     cases = [needs for group in groups for needs in group]
-    packs: list[tuple[int, list[int], set[str], set[str]]] = []
+    bits = _Bits()
+    packs: list[_Pack] = []
     for index in sorted(range(len(cases)), key=lambda index: (-cases[index][0], index)):
         _, density, feeds, reads = cases[index]
-        fitting = (
-            pack
-            for pack in packs
-            if pack[0] == density and feeds.isdisjoint(pack[2] | pack[3]) and reads.isdisjoint(pack[2])
-        )
+        fed, read = bits.of(feeds), bits.of(reads)
+        fitting = (pack for pack in packs if pack.density == density and not fed & pack.touched | read & pack.fed)
         pack = next(fitting, None)
         if pack is None:
-            packs.append(pack := (density, [], set(), set()))
-        _, members, fed, read = pack
-        members.append(index)
-        fed |= feeds
-        read |= reads
-    return tuple(tuple(sorted(members)) for _, members, _, _ in packs)
+            packs.append(pack := _Pack(density))
+        pack.members.append(index)
+        pack.fed |= fed
+        pack.touched |= fed | read
+    return tuple(tuple(sorted(pack.members)) for pack in packs)
+
+
+@dataclass(slots=True)
+class _Pack:
+    """Cases that go into one test. Bits stand for the metrics that they feed, and for those that they feed or read."""
+
+    density: int
+    members: list[int] = field(default_factory=list)
+    fed: int = 0
+    touched: int = 0
+
+
+class _Bits(dict[str, int]):
+    """A bit for each name: whether sets have something in common, one `&` tells."""
+
+    def __missing__(self, name: str) -> int:
+        return self.setdefault(name, 1 << len(self))
+
+    def of(self, names: Iterable[str]) -> int:
+        return reduce(or_, map(self.__getitem__, names), 0)
 
 
 def step_of(profile: Profile) -> Duration:

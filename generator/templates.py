@@ -10,6 +10,8 @@ Jinja's delimiters here are `<< >>` and `<% %>`, because `{{ }}` belongs to the 
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import marshal
 import os
 import pickle
 import sys
@@ -215,10 +217,24 @@ def parsed(file: str, text: str, refusal: type[TemplateError]) -> Any:
     """The YAML in the text of a file that Thresher ships, with lines of its maps. Raises the given kind of error."""
     if MARK in text:
         raise refusal(f"{file}: {MARK} marks the places of a profile's own texts: do without it")
+    kept = f"{_beside()}/{hashlib.sha256(text.encode()).hexdigest()}.{_TAG}.yaml"
+    with contextlib.suppress(OSError, EOFError, ValueError, TypeError):
+        return marshal.loads(Path(kept).read_bytes())  # noqa: S302 - trusted like the compiled modules it lies beside
     try:
-        return yaml.load(text, LineLoader)  # noqa: S506 - a safe loader
+        data = yaml.load(text, LineLoader)  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         raise refusal(f"{file}: {error}") from error
+    _keep(kept, marshal.dumps(data))
+    return data
+
+
+def _keep(path: str, content: bytes) -> None:
+    """Keeps what takes long to make, where there is a place for it; who reads it meanwhile finds all or nothing."""
+    if not sys.dont_write_bytecode:
+        with contextlib.suppress(OSError):
+            new = f"{path}.{os.getpid()}"
+            Path(new).write_bytes(content)
+            os.replace(new, path)
 
 
 def one_line(text: str) -> str:
@@ -359,9 +375,16 @@ class _Kept(jinja2.FileSystemBytecodeCache):
             super().dump_bytecode(bucket)
 
 
+def _beside() -> str:
+    """Where Python keeps the compiled modules of this folder."""
+    return os.path.dirname(cache_from_source(__file__))
+
+
+_TAG = sys.implementation.cache_tag
+
+
 @cache
 def _environment() -> jinja2.Environment:
-    beside = os.path.dirname(cache_from_source(__file__))
     return jinja2.Environment(
         variable_start_string="<<",
         variable_end_string=">>",
@@ -372,7 +395,7 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         finalize=_printed,
         autoescape=False,  # noqa: S701 - PromQL and prose, no HTML
-        bytecode_cache=None if sys.dont_write_bytecode else _Kept(beside, f"%s.{sys.implementation.cache_tag}.jinja"),
+        bytecode_cache=None if sys.dont_write_bytecode else _Kept(_beside(), f"%s.{_TAG}.jinja"),
     )
 
 

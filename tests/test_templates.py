@@ -156,7 +156,9 @@ def test_a_value_of_a_profile_cannot_change_the_structure_of_a_rule() -> None:
     assert leaves.render({"x": "1\n- alert: X"}) == {"a": "1\n- alert: X", "b": ["c 1\n- alert: X"]}
 
 
-def test_templates_are_kept_compiled_where_python_keeps_modules_and_broken_ones_do_no_harm(tmp_path: Path) -> None:
+def test_templates_are_kept_parsed_and_compiled_where_python_keeps_modules_and_broken_ones_do_no_harm(
+    tmp_path: Path,
+) -> None:
     kept, profile = tmp_path / "kept", EXAMPLES / "minimal.yaml"
 
     def built() -> dict[str, bytes]:
@@ -169,13 +171,15 @@ def test_templates_are_kept_compiled_where_python_keeps_modules_and_broken_ones_
         return files
 
     first = built()
-    compiled = list(kept.rglob("*.jinja"))
-    assert compiled
-    for number, path in enumerate(compiled):
-        whole = path.read_bytes()
-        path.write_bytes((b"", whole[: len(whole) // 2], b"no template")[number % 3])
     assert built() == first
-    assert all(path.read_bytes() not in (b"", b"no template") for path in compiled)
+    for kind in ("jinja", "yaml"):
+        made = list(kept.rglob(f"*.{kind}"))
+        assert made
+        for number, path in enumerate(made):
+            whole = path.read_bytes()
+            path.write_bytes((b"", whole[: len(whole) // 2], b"no template")[number % 3])
+        assert built() == first
+        assert all(path.read_bytes() not in (b"", b"no template") for path in made)
     shutil.rmtree(kept)
     kept.write_text("a file where the directory was")
     assert built() == first
