@@ -284,7 +284,10 @@ class _Placing:
         if self.collections:
             matching.append(self.of_collections if collections else self.of_others)
         where = identity_in_words(self.profile.identity)
-        if self.collections and not collections:
+        if collections:
+            database = " (database {{ $labels.db_name }})" if "db_name" in labels else ""
+            where = f"collection {{{{ $labels.collection_name }}}}{database} of {where}"
+        elif self.collections:
             where = f"the other collections of {where}"
         return Scope(
             level="collection" if collections else "deployment",
@@ -296,7 +299,7 @@ class _Placing:
             collections=collections,
             others=() if collections else tuple(self.collections),
             another=another_collection(self.collections),
-            where=f"collection {{{{ $labels.collection_name }}}} of {where}" if collections else where,
+            where=where,
             label=scope_label(operations, collections),
         )
 

@@ -273,7 +273,8 @@ def test_a_collection_with_thresholds_of_its_own_is_not_judged_with_the_others(c
     assert 'collection_name="hot"' in raw["collection_node"]
     assert "db_name, collection_name" in raw["collection_node"]
     hot = rules.named("MilvusSearchLatencySlow", scope="search+query+hybrid_search of hot")
-    assert "collection {{ $labels.collection_name }} of" in hot["annotations"]["description"]
+    of = "collection {{ $labels.collection_name }} (database {{ $labels.db_name }}) of"
+    assert of in hot["annotations"]["description"]
 
 
 def test_before_2_4_collections_are_read_from_the_histogram_that_has_them(compiled: Compile) -> None:
