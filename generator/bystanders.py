@@ -7,7 +7,7 @@ says something else than it should.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -25,37 +25,38 @@ _MUCH = 1_000_000
 _BOUNDS = ({"le": "1"}, {"le": "+Inf"})
 
 
-def bystanders(expr: str, samples: Iterable[Labels], release: View, steps: int, *, raw: bool = True) -> dict[str, str]:
+def bystanders(
+    expr: str, samples: Iterable[Labels], target: tuple[str, ...], release: View, steps: int, *, raw: bool = True
+) -> dict[str, str]:
     """Names with labels, and values in promtool's notation, for as many steps.
 
-    `samples` are labels of series that the rule does read. Only recorded series get bystanders unless `raw`. Matchers
-    that keep something out (`!=`, `!~`) are left to the scenarios: what they keep out is often what another selector of
-    the rule reads.
+    `samples` are labels of series that the rule does read; of these labels, `target` are those that Milvus does not set
+    itself. Only recorded series get bystanders unless `raw`. Matchers that keep something out (`!=`, `!~`) are left to
+    the scenarios: what they keep out is often what another selector of the rule reads.
     """
     first, *others = samples
     found: dict[str, str] = {}
-    for selector in _selectors(expr, release):
+    for selector in _selectors(expr, target, release):
         name, read = selector.name, selector.read
         values = f"0+{_MUCH}x{steps - 1}" if selector.is_counter else constant(str(selector.value), steps)
         for sample in (first, *others) if selector.is_recorded else (first,) if raw else ():
             base = {label: text for label, other in selector.labels if (text := sample.get(label, other))}
-            for label in selector.keeps_away:
+            for label, other in selector.keeps_away:
                 for bound in _BOUNDS if "histogram_quantile" in expr else ({},):
-                    other = f"{conventions.OTHER}{read[label]}"
                     found[labelled(name, {**base, **read, **bound, label: other})] = values
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Selector:
-    """A selector of an expression: what its matchers ask for (`read`), and which of them are tried (`keeps_away`).
+    """A selector of an expression: what its matchers ask for (`read`), and what is tried that one of them `keeps_away`.
 
     `labels` are those of a series that it finds, each with a value for when there is no sample.
     """
 
     name: str
     read: Labels
-    keeps_away: tuple[str, ...]
+    keeps_away: tuple[tuple[str, str], ...]
     labels: tuple[tuple[str, str], ...]
     is_recorded: bool
     is_counter: bool
@@ -63,13 +64,14 @@ class _Selector:
 
 
 @lru_cache(maxsize=4096)
-def _selectors(expr: str, release: View) -> tuple[_Selector, ...]:
+def _selectors(expr: str, target: tuple[str, ...], release: View) -> tuple[_Selector, ...]:
     words = frozenset(_WORD.findall(expr)), frozenset(_WORD.findall(_QUOTED.sub("", expr)))
+    taken = {value for _, op, text in _MATCHER.findall(expr) for value in _values(text, op)}
     found = []
     for name, inside, below in dict.fromkeys(_SELECTOR.findall(expr)):
-        read = {label: _first(text, op) for label, op, text in _MATCHER.findall(inside) if op in ("=", "=~")}
-        tried = tuple(label for label in read if _keeps_away(name, label))
-        labels, value = tuple(_labels(name, *words, release)), 0 if below else _value(name)
+        read = {label: _values(text, op)[0] for label, op, text in _MATCHER.findall(inside) if op in ("=", "=~")}
+        tried = tuple((label, _other(value, taken)) for label, value in read.items() if _keeps_away(name, label))
+        labels, value = tuple(_labels(name, *words, target, release)), 0 if below else _value(name)
         found.append(_Selector(name, read, tried, labels, ":" in name, _is_counter(name, release), value))
     return tuple(found)
 
@@ -83,6 +85,14 @@ def constant(value: str, samples: int) -> str:
     return f"{value}x{samples - 1}" if value != "0" else f"0+0x{samples - 1}"
 
 
+def _other(value: str, taken: Collection[str]) -> str:
+    """Another value, which is none of those that are taken."""
+    other = f"{conventions.OTHER}{value}"
+    while other in taken:
+        other = f"{conventions.OTHER}{other}"
+    return other
+
+
 def _keeps_away(name: str, label: str) -> bool:
     """Whether what fails a matcher of this label is no series that another rule of the profile reads.
 
@@ -92,8 +102,10 @@ def _keeps_away(name: str, label: str) -> bool:
     return label in conventions.OWN_LABELS if ":" in name else label != "collection_name"
 
 
-def _labels(name: str, words: frozenset[str], unquoted: frozenset[str], release: View) -> Iterator[tuple[str, str]]:
-    """The labels of a series: those of the metric, or those that the expression names if Milvus does not expose it.
+def _labels(
+    name: str, words: frozenset[str], unquoted: frozenset[str], target: tuple[str, ...], release: View
+) -> Iterator[tuple[str, str]]:
+    """The labels of a series: its target's and the metric's, or those that the expression names if it is not Milvus'.
 
     With each comes a value for when there is no sample; an empty one where the label had better be left out then.
     `words` are all of the expression, `unquoted` those outside of strings.
@@ -101,7 +113,7 @@ def _labels(name: str, words: frozenset[str], unquoted: frozenset[str], release:
     if ":" in name or name in of_exporters():
         yield from ((word, "") for word in sorted(unquoted))
         return
-    yield from (("job", ""), ("instance", ""))
+    yield from ((label, "") for label in target)
     if found := exposed(release, name):
         yield from ((label, found[0].values.get(label, ("x",))[0]) for label in found[0].labels if label in words)
 
@@ -116,7 +128,17 @@ def _value(name: str) -> int:
     return 0 if name == "up" else _MUCH
 
 
-def _first(text: str, op: str) -> str:
-    """A value that a matcher matches: the first alternative of a pattern."""
-    plain = re.sub(r"\\(.)", r"\1", text)
-    return re.sub(r"\\(.)", r"\1", plain.split("|")[0].replace(r"(\.0)?", "")) if "~" in op else plain
+def _values(text: str, op: str) -> tuple[str, ...]:
+    """The values that a matcher matches, as it is written: of a pattern, each of its alternatives."""
+    plain = _unescaped(text)
+    patterns = _ALTERNATIVE.findall(plain.replace(_ENDING, "")) if "~" in op else ()
+    return tuple(map(_unescaped, patterns)) or (plain,)
+
+
+_ALTERNATIVE = re.compile(r"(?:\\.|[^\\|])+")
+# What a bound may end in.
+_ENDING = r"(\.0)?"
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)

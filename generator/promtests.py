@@ -306,6 +306,11 @@ class _Stage:
     neighbours: Labels
     mentioned: frozenset[str]
 
+    @property
+    def target(self) -> tuple[str, ...]:
+        """The labels that a series has from its target."""
+        return ("job", "instance", *self.deployment)
+
     def density(self, within: Duration, samples: int) -> int:
         """How many samples a step must have for at least so many in the time; they lie whole milliseconds apart."""
         least = math.ceil(samples * self.step.milliseconds / within.milliseconds)
@@ -538,7 +543,7 @@ def _beside_others(
     stimuli = _unfolded(scenario["given"])
     given = [{label: str(text) for label, text in each.get("labels", {}).items()} for each in stimuli]
     every = [base, *({**base, **labels} for labels in given)]
-    others = bystanders(rule.expr, every, stage.release, case.steps * case.density, raw=raw)
+    others = bystanders(rule.expr, every, stage.target, stage.release, case.steps * case.density, raw=raw)
     own = {name for name, _ in case.series}
     series = tuple((name, values) for name, values in others.items() if name not in own)
     checks = case.samples
@@ -710,12 +715,12 @@ def _series(
         labels = {label: text for label, text in {**carried, **given}.items() if text}
         return name, [(labelled(name, labels), _gauge(_levels(stimulus), story, stage))]
     metric, own, known = _own_labels(stage.release, name, kind)
-    if unknown := sorted(set(given) - set(own) - {"job", "instance", *stage.deployment}):
+    if unknown := sorted(set(given) - set(own) - set(stage.target)):
         raise ValueError(f"{name} has no label {unknown[0]}")
     special = {"msg_type": "DQLSearch"} if name == RATE_LIMITED else {}
     own = tuple(label for label in own if label in stage.mentioned)
     labels = {label: known[label][0] if label in known else "x" for label in own}
-    labels |= {label: samples[label] for label in (*own, "job", "instance", *stage.deployment) if label in samples}
+    labels |= {label: samples[label] for label in (*own, *stage.target) if label in samples}
     second = {stage.second: stimulus.get("target", "")}
     if name in of_exporters():  # whose targets are others than those of Milvus
         disks = rule.disks

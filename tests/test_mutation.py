@@ -113,6 +113,23 @@ def test_no_deployment_answers_for_another_unnoticed(promtool: str, monkeypatch:
 
 
 @pytest.mark.e2e
+def test_every_matcher_and_window_matters_where_the_selector_does_not_name_the_deployment(
+    promtool: str, monkeypatch: pytest.MonkeyPatch, compiled: Callable[..., Compiled]
+) -> None:
+    changed = re.compile(r'\w+="\w+" of (milvus|internal)_\w+ (dropped|negated)|\[5m\] of process_cpu\w+ halved')
+
+    def reading_others(rule: Mapping[str, Any], bounds: tuple[float, ...]) -> Iterator[Mutant]:
+        return (mutant for mutant in mutants(rule, bounds) if changed.fullmatch(mutant.what))
+
+    monkeypatch.setattr(proof, "mutants", reading_others)
+    compiled(selector="{cluster: [a, b]}", identity="[cluster, namespace]", cpus="8")
+    (suite,) = proof.load(promtool_files([Path("out")]))
+    verdicts = [verdict for of_rule in proof.prove(promtool, suite) for verdict in of_rule]
+    assert len(verdicts) > 50
+    assert [each for each in verdicts if not each.killed and not each.equivalent] == []
+
+
+@pytest.mark.e2e
 def test_no_database_answers_for_another_unnoticed(
     promtool: str, monkeypatch: pytest.MonkeyPatch, compiled: Callable[..., Compiled]
 ) -> None:

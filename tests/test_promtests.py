@@ -131,6 +131,14 @@ def test_deployments_that_share_rules_are_played_beside_each_other_and_differ_in
         assert of_deployments(test) == {own, ("eu", "search-b", own[2]), ("eu", own[1], "another-release")}
 
 
+def test_what_a_rule_must_not_read_is_of_one_of_the_deployments(compiled: Callable[..., Compiled]) -> None:
+    compiled(**OPEN)
+    fed = [each["series"] for test in read_tests()["tests"] for each in test.get("input_series", ())]
+    others = [each for each in fed if each.startswith("milvus_") and "not-" in each]
+    assert len(others) > 20
+    assert [each for each in others if not re.search('cluster=".*namespace=".*release="', each)] == []
+
+
 def test_what_an_alert_does_for_one_deployment_is_asked_whatever_it_does_for_others(
     compiled: Callable[..., Compiled],
 ) -> None:
