@@ -310,14 +310,16 @@ deployments:
     "settings",
     [
         {"selector": "{cluster: not-prod, namespace: not-}"},
+        {"selector": "{cluster: [prod, not-prod]}"},
         {"collections": "{others: {thresholds: {slow: 500ms}}, others_: {thresholds: {slow: 2s}}}"},
+        {"name": "another"},
     ],
-    ids=["names of what is not read", "names of other collections"],
+    ids=["what is not read", "what is not read, in a list", "other collections", "other profiles"],
 )
 def test_names_that_tests_use_for_what_is_not_of_the_profile_may_be_its_own(
-    settings: dict[str, str], compiled: Callable[..., Compiled], thresher: Thresher
+    settings: dict[str, str], write: Callable[..., Path], thresher: Thresher
 ) -> None:
-    compiled(milvus='"2.5.4"', **settings)
+    assert thresher("build", write(milvus='"2.5.4"', **settings)).exit_code == 0
     run = thresher("test", "--coverage")
     assert run.exit_code == 0, run.output
 
