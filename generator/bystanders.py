@@ -26,22 +26,29 @@ _BOUNDS = ({"le": "1"}, {"le": "+Inf"})
 
 
 def bystanders(
-    expr: str, samples: Iterable[Labels], target: tuple[str, ...], release: View, steps: int, *, raw: bool = True
+    expr: str,
+    samples: Iterable[Labels],
+    target: tuple[str, ...],
+    release: View,
+    steps: int,
+    only: Collection[str] | None = None,
 ) -> dict[str, str]:
     """Names with labels, and values in promtool's notation, for as many steps.
 
     `samples` are labels of series that the rule does read; of these labels, `target` are those that Milvus does not set
-    itself. Only recorded series get bystanders unless `raw`. Matchers that keep something out (`!=`, `!~`) are left to
-    the scenarios: what they keep out is often what another selector of the rule reads.
+    itself. What is not recorded gets bystanders for the matchers of `only` these labels, if they are given. Matchers
+    that keep something out (`!=`, `!~`) are left to the scenarios: what they keep out is often what another selector of
+    the rule reads.
     """
     first, *others = samples
     found: dict[str, str] = {}
     for selector in _selectors(expr, target, release):
         name, read = selector.name, selector.read
         values = f"0+{_MUCH}x{steps - 1}" if selector.is_counter else constant(str(selector.value), steps)
-        for sample in (first, *others) if selector.is_recorded else (first,) if raw else ():
+        tried = [each for each in selector.keeps_away if selector.is_recorded or only is None or each[0] in only]
+        for sample in (first, *others) if selector.is_recorded or only else (first,):
             base = {label: text for label, other in selector.labels if (text := sample.get(label, other))}
-            for label, other in selector.keeps_away:
+            for label, other in tried:
                 for bound in _BOUNDS if "histogram_quantile" in expr else ({},):
                     found[labelled(name, {**base, **read, **bound, label: other})] = values
     return found

@@ -293,7 +293,8 @@ class _Stage:
 
     `is_long` says which scenarios: those that tell their step, or the others. `second` is a label in which two targets
     of one deployment differ, `neighbours` are labels in which another deployment of the same rules may differ, with its
-    values. Labels of series that are not `mentioned` by any expression are left out.
+    values. Labels of series that are not `mentioned` by any expression are left out. What the selector keeps away by
+    labels that are `lost`, as they are not of the identity, would be taken for the deployment's own.
     """
 
     release: View
@@ -305,6 +306,7 @@ class _Stage:
     second: str
     neighbours: Labels
     mentioned: frozenset[str]
+    lost: frozenset[str]
 
     @property
     def target(self) -> tuple[str, ...]:
@@ -343,7 +345,8 @@ def _stage(
     second = next(label for label in ("instance", "pod", "_".join(deployment)) if label not in deployment)
     values = {label: (deployment[label], f"another-{label.replace('_', '-')}") for label in identity} | dict(selector)
     neighbours = {label: values[label][1] for label in identity if len(values[label]) > 1}
-    return _Stage(release, step, is_long, window, deployment, samples, second, neighbours, mentioned)
+    lost = frozenset(names) - frozenset(identity)
+    return _Stage(release, step, is_long, window, deployment, samples, second, neighbours, mentioned, lost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,9 +434,9 @@ def _cases(rule: Rule, stage: _Stage) -> tuple[Case, ...]:
             first = not cases and not stage.is_long
             cases += [_case(rule, scenario, stage, samples, spelling, first=first) for spelling in spellings]
             whole = first or scenario.get("alone", False)
-            if whole or (rule.is_alert and scenario["expect"] == "silent"):
+            if whole or stage.lost or (rule.is_alert and scenario["expect"] == "silent"):
                 at = -len(spellings)
-                cases[at] = _beside_others(cases[at], rule, scenario, stage, samples, raw=whole)
+                cases[at] = _beside_others(cases[at], rule, scenario, stage, samples, None if whole else stage.lost)
         except (LookupError, ValueError, AttributeError, TypeError, ZeroDivisionError) as error:
             raise rule.template.error(f"scenario `{scenario.get('name')}`: {error!r}") from error
     return (*cases, *_beside_neighbours(rule, stage, samples))
@@ -533,7 +536,12 @@ def _later(steps: int, case: Case) -> Case:
 
 
 def _beside_others(
-    case: Case, rule: Rule, scenario: Mapping[str, Any], stage: _Stage, samples: Labels, *, raw: bool
+    case: Case,
+    rule: Rule,
+    scenario: Mapping[str, Any],
+    stage: _Stage,
+    samples: Labels,
+    only: frozenset[str] | None,
 ) -> Case:
     """The case with series beside its own that the rule must not read, and nothing of which may show in the result.
 
@@ -543,7 +551,7 @@ def _beside_others(
     stimuli = _unfolded(scenario["given"])
     given = [{label: str(text) for label, text in each.get("labels", {}).items()} for each in stimuli]
     every = [base, *({**base, **labels} for labels in given)]
-    others = bystanders(rule.expr, every, stage.target, stage.release, case.steps * case.density, raw=raw)
+    others = bystanders(rule.expr, every, stage.target, stage.release, case.steps * case.density, only)
     own = {name for name, _ in case.series}
     series = tuple((name, values) for name, values in others.items() if name not in own)
     checks = case.samples
