@@ -85,6 +85,11 @@ class Case:
     steps: int
     density: int
 
+    @property
+    def scenario(self) -> str:
+        """What is played: its name without that of the rule, which others of the template need not have."""
+        return self.name.partition(": ")[2]
+
     @cached_property
     def moments(self) -> tuple[int, ...]:
         """When something is checked, how long it all lasts, and in how many samples."""
@@ -191,8 +196,8 @@ def _group_cases(group: Group, stage: _Stage, borrowed: tuple[tuple[str, frozens
         own = rule.metrics.union((rule.name,), rule.records, *[reads[name] for name in rule.records])
         own |= {_VERDICT} if rule.template.verdict else frozenset()
         reads[rule.name] = reads.get(rule.name, own) | own
-        for number, case in enumerate(_cases(rule, stage)):
-            key: tuple[object, ...] = rule.template, number, case.moments
+        for case in _cases(rule, stage):
+            key: tuple[object, ...] = rule.template, case.scenario, case.moments
             series = {name for name, _ in case.series}
             while not series.isdisjoint(fed.setdefault(key, set())):
                 key = (*key, "again")

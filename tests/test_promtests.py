@@ -139,6 +139,16 @@ def test_what_a_rule_must_not_read_is_of_one_of_the_deployments(compiled: Callab
     assert [each for each in others if not re.search('cluster=".*namespace=".*release="', each)] == []
 
 
+def test_what_is_played_for_several_scopes_at_once_is_the_same_scenario_of_each(
+    compiled: Callable[..., Compiled],
+) -> None:
+    collections = "{hot: {thresholds: {slow: 1500ms}}}"
+    compiled(selector="{team: a, job: milvus}", identity="[team, cluster]", milvus='"2.4.0"', collections=collections)
+    names = [name for test in read_tests()["tests"] for name in test["name"].split(" | ")]
+    of_symptom = [name.partition(": ")[2] for name in names if "searches_too_slow" in name]
+    assert "the worst of two databases" in of_symptom
+
+
 def test_what_an_alert_does_for_one_deployment_is_asked_whatever_it_does_for_others(
     compiled: Callable[..., Compiled],
 ) -> None:

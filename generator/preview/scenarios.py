@@ -130,7 +130,7 @@ def _shown(promtool: str, built: Built, dashboards: Sequence[Dashboard], play: _
     # What is asked for at the end is told of the moment at which the alert fires.
     for dashboard, values in zip(dashboards, chosen, strict=True):
         answered.append(Answered.of(dashboard, values, span, found, window))
-    scenario = put_back(play.case.name).partition(": ")[2]
+    scenario = put_back(play.case.scenario)
     return Shown(play.check.alert, scenario, annotations, tuple(answered))
 
 
