@@ -43,26 +43,27 @@ def bystanders(
     first, *others = samples
     found: dict[str, str] = {}
     for selector in _selectors(expr, target, release):
-        name, read = selector.name, selector.read
+        name = selector.name
         values = f"0+{_MUCH}x{steps - 1}" if selector.is_counter else constant(str(selector.value), steps)
         tried = [each for each in selector.keeps_away if selector.is_recorded or only is None or each[0] in only]
         for sample in (first, *others) if selector.is_recorded or only else (first,):
-            base = {label: text for label, other in selector.labels if (text := sample.get(label, other))}
+            own = {label: text for label, other in selector.labels if (text := sample.get(label, other))}
+            own |= {label: _one(texts, sample.get(label)) for label, texts in selector.read.items()}
             for label, other in tried:
                 for bound in _BOUNDS if "histogram_quantile" in expr else ({},):
-                    found[labelled(name, {**base, **read, **bound, label: other})] = values
+                    found[labelled(name, {**own, **bound, label: other})] = values
     return found
 
 
 @dataclass(frozen=True, slots=True)
 class _Selector:
-    """A selector of an expression: what its matchers ask for (`read`), and what is tried that one of them `keeps_away`.
+    """A selector of an expression: what its matchers `read`, and what is tried that one of them `keeps_away`.
 
     `labels` are those of a series that it finds, each with a value for when there is no sample.
     """
 
     name: str
-    read: Labels
+    read: Mapping[str, tuple[str, ...]]
     keeps_away: tuple[tuple[str, str], ...]
     labels: tuple[tuple[str, str], ...]
     is_recorded: bool
@@ -76,8 +77,8 @@ def _selectors(expr: str, target: tuple[str, ...], release: View) -> tuple[_Sele
     taken = {value for _, op, text in _MATCHER.findall(expr) for value in _values(text, op)}
     found = []
     for name, inside, below in dict.fromkeys(_SELECTOR.findall(expr)):
-        read = {label: _values(text, op)[0] for label, op, text in _MATCHER.findall(inside) if op in ("=", "=~")}
-        tried = tuple((label, _other(value, taken)) for label, value in read.items() if _keeps_away(name, label))
+        read = {label: _values(text, op) for label, op, text in _MATCHER.findall(inside) if op in ("=", "=~")}
+        tried = tuple((label, _other(texts[0], taken)) for label, texts in read.items() if _keeps_away(name, label))
         labels, value = tuple(_labels(name, *words, target, release)), 0 if below else _value(name)
         found.append(_Selector(name, read, tried, labels, ":" in name, _is_counter(name, release), value))
     return tuple(found)
@@ -90,6 +91,11 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 def constant(value: str, samples: int) -> str:
     """Promtool's notation for so many samples of one value. To YAML, `0x7` would be a hexadecimal number."""
     return f"{value}x{samples - 1}" if value != "0" else f"0+0x{samples - 1}"
+
+
+def _one(values: tuple[str, ...], wanted: str | None) -> str:
+    """The wanted value if it is one of these, or else the first of them."""
+    return wanted if wanted in values else values[0]
 
 
 def _other(value: str, taken: Collection[str]) -> str:
@@ -118,7 +124,7 @@ def _labels(
     `words` are all of the expression, `unquoted` those outside of strings.
     """
     if ":" in name or name in of_exporters():
-        yield from ((word, "") for word in sorted(unquoted))
+        yield from ((word, "") for word in sorted(unquoted) if word != "le" or "_bucket" in name)
         return
     yield from ((label, "") for label in target)
     if found := exposed(release, name):

@@ -552,8 +552,9 @@ def _beside_others(
 
     Where nothing may fire, it must not fire either with what was recorded for other profiles.
     """
-    base = {**samples, **stage.deployment}
-    stimuli = _unfolded(scenario["given"])
+    stimuli = list(_unfolded(scenario["given"]))
+    bucket = next(({"le": spellings(each["at"].upper)[0]} for each in stimuli if "at" in each), {})
+    base = {**samples, **stage.deployment, **bucket}
     given = [{label: str(text) for label, text in each.get("labels", {}).items()} for each in stimuli]
     every = [base, *({**base, **labels} for labels in given)]
     others = bystanders(rule.expr, every, stage.target, stage.release, case.steps * case.density, only)
