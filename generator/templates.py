@@ -13,26 +13,23 @@ import contextlib
 import hashlib
 import marshal
 import os
-import pickle
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache, cached_property, reduce
 from importlib import resources
 from importlib.util import cache_from_source
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jinja2
 import yaml
+from jinja2.bccache import bc_version
 
 from generator import conventions
 from generator.names import MARK
 from generator.units import Duration, plain
-
-if TYPE_CHECKING:
-    from jinja2.bccache import Bucket
 
 _BETWEEN = "\x01"  # no white space to Jinja, and refused in every profile
 LINE = "\x01line"  # the key under which `LineLoader` keeps the line of a mapping
@@ -217,24 +214,33 @@ def parsed(file: str, text: str, refusal: type[TemplateError]) -> Any:
     """The YAML in the text of a file that Thresher ships, with lines of its maps. Raises the given kind of error."""
     if MARK in text:
         raise refusal(f"{file}: {MARK} marks the places of a profile's own texts: do without it")
-    kept = f"{_beside()}/{hashlib.sha256(text.encode()).hexdigest()}.{_TAG}.yaml"
-    with contextlib.suppress(OSError, EOFError, ValueError, TypeError):
-        return marshal.loads(Path(kept).read_bytes())  # noqa: S302 - trusted like the compiled modules it lies beside
     try:
-        data = yaml.load(text, LineLoader)  # noqa: S506 - a safe loader
+        return _kept("yaml", text, lambda text: yaml.load(text, LineLoader))  # noqa: S506 - a safe loader
     except yaml.YAMLError as error:
         raise refusal(f"{file}: {error}") from error
-    _keep(kept, marshal.dumps(data))
-    return data
 
 
-def _keep(path: str, content: bytes) -> None:
-    """Keeps what takes long to make, where there is a place for it; who reads it meanwhile finds all or nothing."""
+def _kept(kind: str, text: str, make: Callable[[str], Any]) -> Any:
+    """What takes long to make of a text that Thresher ships: from a file beside compiled modules, if there is one.
+
+    Where there can be none, it is made anew. Who reads the file while it is written finds all of it or nothing.
+    """
+    path = f"{_beside()}/{hashlib.sha256(text.encode()).hexdigest()}.{sys.implementation.cache_tag}.{kind}"
+    with contextlib.suppress(OSError, EOFError, ValueError, TypeError), open(path, "rb") as file:
+        return marshal.loads(file.read())  # noqa: S302 - trusted like the compiled modules that it lies beside
+    made = make(text)
     if not sys.dont_write_bytecode:
         with contextlib.suppress(OSError):
             new = f"{path}.{os.getpid()}"
-            Path(new).write_bytes(content)
+            Path(new).write_bytes(marshal.dumps(made))
             os.replace(new, path)
+    return made
+
+
+@cache
+def _beside() -> str:
+    """Where Python keeps the compiled modules of this folder."""
+    return os.path.dirname(cache_from_source(__file__))
 
 
 def one_line(text: str) -> str:
@@ -353,34 +359,8 @@ def _filled(skeleton: Any, parts: list[str]) -> Any:
 def _compiled(source: str) -> jinja2.Template:
     """The template of this text. Compiling all of them would take a third of the time of an ordinary build."""
     environment = _environment()
-    kept = environment.bytecode_cache
-    if kept is None:
-        return environment.from_string(source)
-    bucket = kept.get_bucket(environment, source, None, source)
-    if bucket.code is None:
-        bucket.code = environment.compile(source)
-        kept.set_bucket(bucket)
-    return jinja2.Template.from_code(environment, bucket.code, environment.make_globals(None))
-
-
-class _Kept(jinja2.FileSystemBytecodeCache):
-    """Compiled templates, in files beside Python's compiled modules; where there can be none, it does without."""
-
-    def load_bytecode(self, bucket: Bucket) -> None:
-        with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
-            super().load_bytecode(bucket)
-
-    def dump_bytecode(self, bucket: Bucket) -> None:
-        with contextlib.suppress(OSError):
-            super().dump_bytecode(bucket)
-
-
-def _beside() -> str:
-    """Where Python keeps the compiled modules of this folder."""
-    return os.path.dirname(cache_from_source(__file__))
-
-
-_TAG = sys.implementation.cache_tag
+    code = _kept(f"{bc_version}.jinja", source, environment.compile)
+    return jinja2.Template.from_code(environment, code, environment.make_globals(None))
 
 
 @cache
@@ -395,7 +375,6 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         finalize=_printed,
         autoescape=False,  # noqa: S701 - PromQL and prose, no HTML
-        bytecode_cache=None if sys.dont_write_bytecode else _Kept(_beside(), f"%s.{_TAG}.jinja"),
     )
 
 
