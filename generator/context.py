@@ -247,7 +247,7 @@ def _selected(profile: Profile, names: Names) -> tuple[Selector, str]:
             matchers.append(f'{label}=~"{"|".join(shortened)}"')
         else:
             deployment.append((label, (names.stand_in(values[0]),) if len(values) == 1 else values))
-            matchers.append(matchers_of(deployment[-1:]))
+            matchers.append(matcher(*deployment[-1]))
     return tuple(deployment), ", ".join(matchers)
 
 

@@ -43,8 +43,7 @@ class Names:
 
         What is `like` PROSE is only ever written into annotations.
         """
-        # What looks like a value that no matcher asks for is told apart by those who write tests.
-        if self.unused or not like.fullmatch(text) or text.startswith(OTHER):
+        if self.unused or not _is_plain(text, like):
             return text
         self.texts.append(text)
         return f"{MARK}{len(self.texts) - 1}{MARK}"
@@ -54,7 +53,7 @@ class Names:
 
         Nothing where there is no rest, or one of the texts has to be escaped somewhere.
         """
-        if len(texts) < 3 or not _NAMES.fullmatch("|".join(texts)) or any(text.startswith(OTHER) for text in texts):
+        if len(texts) < 3 or not all(_is_plain(text, NAME) for text in texts):
             return ()
         rest = self.stand_in("|".join(texts[2:]), like=_NAMES)
         return (self.stand_in(texts[0]), self.stand_in(texts[1]), rest)
@@ -77,6 +76,12 @@ class Names:
             filled += piece.parts
             filled[start + 1 :: 2] = [texts[number] for number in piece.numbers] if texts is not None else piece.marks
         return "".join(filled).encode()
+
+
+def _is_plain(text: str, like: re.Pattern[str]) -> bool:
+    """Whether a placeholder may stand for the text."""
+    # What looks like a value that no matcher asks for is told apart by those who write tests.
+    return like.fullmatch(text) is not None and not text.startswith(OTHER)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

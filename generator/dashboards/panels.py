@@ -29,7 +29,7 @@ from generator.dashboards.definitions import (
     PanelDefinition,
     QueryDefinition,
 )
-from generator.names import MARK, PROSE, Names
+from generator.names import PLACEHOLDER, PROSE, Names
 from generator.objectives import BURN_RATES, ObjectiveView, objectives
 from generator.profile import TIERS, AlertSettings, Disk
 from generator.promql.check import Checker, Quantity
@@ -58,7 +58,6 @@ TIER_COLOURS = {"healthy": "green", "investigate": "orange", "slow": "red", "slo
 _PLACE = re.compile(r"<< ([\w.]+) >>")
 _SERIES = re.compile(r"([a-zA-Z_:][\w:]*)\{([^{}]*)\}")
 _MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"')
-_PLACEHOLDER = re.compile(f"{re.escape(MARK)}[0-9]+{re.escape(MARK)}")
 _VARIABLE = re.compile(r"\$(\w+)")
 # Names of metrics are of several words.
 _WORD = re.compile(r"[a-zA-Z]+_\w+|[a-zA-Z_]\w*:[\w:]*")
@@ -612,7 +611,7 @@ def _recorded(name: str, matchers: str, about: Reach) -> tuple[list[str], tuple[
 def _sampled(expr: str, about: Reach) -> str:
     """The expression with every variable of Grafana, and every placeholder, replaced by a value that it might have."""
     samples = {"__rate_interval": str(about.windows[0]), "__range": "1h"}
-    return _VARIABLE.sub(lambda found: samples.get(found[1], "any"), _PLACEHOLDER.sub("1", expr))
+    return _VARIABLE.sub(lambda found: samples.get(found[1], "any"), PLACEHOLDER.sub("1", expr))
 
 
 def check(where: str, unit: str, expr: str, about: Reach, *, buckets: bool = False) -> None:
