@@ -54,11 +54,11 @@ ROUND = Kind("round thresholds", _rounded, _RELEASES)
 HARSH = Kind("any millisecond, any release", _any_millisecond, None)
 
 
-def write(directory: Path, count: int, kind: Kind) -> None:
-    """Writes that many profiles into the directory, one file each."""
+def write(directory: Path, count: int, kind: Kind, **settings: object) -> None:
+    """Writes that many profiles into the directory, one file each, with these settings in common."""
     directory.mkdir()
     for content in _distinct(count, kind):
-        _write(directory / f"{content['name']}.yaml", content)
+        _write(directory / f"{content['name']}.yaml", content | settings)
 
 
 def _distinct(count: int, kind: Kind) -> Iterator[Content]:

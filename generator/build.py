@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from generator import alertmanager, catalog, conventions, fleet, promtests, runbooks, source, templates
-from generator.dashboards.documents import documents, fleet_overview
+from generator.dashboards.documents import Documents, Evidence, documents, fleet_overview
 from generator.findings import Finding, has_errors
 from generator.manifest import fleet_manifest, manifest
 from generator.profile import Loader, Profile, Target
@@ -17,7 +17,7 @@ from generator.profile.resolve import resolve
 from generator.profile.schema import Schema, compose
 from generator.rules import Remark, RuleSet, compile_profile
 from generator.targets import kubernetes, text
-from generator.targets.files import dashboard_files, rule_files
+from generator.targets.files import RuleFiles, dashboard_files, rule_files
 from generator.thresholds import place
 
 
@@ -25,15 +25,13 @@ from generator.thresholds import place
 class Built:
     """What one profile, or one rule set of a fleet, compiles to. Files are by their paths in the output directory.
 
-    `dashboards` are as Grafana reads them, in whatever form the profile wants them. `remarks` are on their panels;
-    those on rules are the rule set's. `groups` is how many groups of rules its platform evaluates, `notes` say what
-    that does otherwise.
+    `remarks` are on the panels of dashboards; those on rules are the rule set's. `groups` is how many groups of rules
+    its platform evaluates, `notes` say what that does otherwise.
     """
 
     profile: Profile
     rule_set: RuleSet
     files: Mapping[PurePosixPath, bytes]
-    dashboards: Mapping[PurePosixPath, bytes]
     remarks: tuple[Remark, ...]
     groups: int
     notes: tuple[str, ...]
@@ -45,7 +43,10 @@ class Built:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """What a fleet file compiles to beside its rule sets: a dashboard of all its deployments."""
+    """What a fleet file compiles to beside its rule sets: a dashboard of all its deployments.
+
+    `dashboards` are as Grafana reads them, in whatever form the profile wants them.
+    """
 
     name: str
     files: Mapping[PurePosixPath, bytes]
@@ -117,7 +118,7 @@ def build(paths: Iterable[Path], platform: str = "") -> Iterator[Built | Overvie
                 groups[profile.target] += built.groups
                 if loaded.fleet is not None:
                     rule_sets.append(built.rule_set)
-        if loaded.fleet is not None and rule_sets:
+        if loaded.fleet is not None and rule_sets and "dashboards" in rule_sets[0].profile.outputs:
             overview = _overview(loaded.fleet, rule_sets)
             if isinstance(overview, tuple):
                 yield from overview
@@ -176,31 +177,44 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     rule_set = compile_rules(profile)
     if isinstance(rule_set, tuple):
         return rule_set
-    header, filled = text.header(profile), rule_set.names.filled
     rules = rule_files(rule_set)
     if rules.findings:
         return rules.findings
-    head = header.encode()
-    files = {
-        **rules.files,
-        conventions.alertmanager_file(profile.name): head + filled([alertmanager.config_yaml(rule_set)]),
-    }
+    files, notes = dict(rules.files), rules.notes
+    resources = list(rules.files) if profile.target.platform.kind else []
+    shown = Documents({}, (), ())
+    if "dashboards" in profile.outputs:
+        shown = documents(rule_set)
+        dashboards = dashboard_files(text.header(profile), rule_set, profile.dashboards, shown.files)
+        if dashboards.findings:
+            return dashboards.findings
+        files |= dashboards.files
+        resources += dashboards.files if profile.dashboards.format.kind else ()
+        notes += dashboards.notes
+    if "tests" in profile.outputs:
+        files |= test_files(rule_set, rules)
+    if "runbooks" in profile.outputs:
+        files |= _runbook_files(rule_set, shown.evidence)
+    if "alertmanager" in profile.outputs:
+        config = rule_set.names.filled([alertmanager.config_yaml(rule_set)])
+        files[conventions.alertmanager_file(profile.name)] = text.header(profile).encode() + config
+    files |= _kustomization(text.header(profile), profile.name, resources)
+    files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files, shown.remarks, notes).encode()
+    return Built(profile, rule_set, files, shown.remarks, len(rules.groups), notes)
+
+
+def test_files(rule_set: RuleSet, rules: RuleFiles) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """The tests of these rules: those of what lasts for days have a file of their own."""
+    profile = rule_set.profile
+    head = text.header(profile).encode()
     tested = [f"../rules/{path.name}" for path in rules.files]
     for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
-        files[path] = head + filled(text.tests_yaml(replace(suite, groups=rules.groups), tested))
-    shown = documents(rule_set)
+        yield path, head + rule_set.names.filled(text.tests_yaml(replace(suite, groups=rules.groups), tested))
+
+
+def _runbook_files(rule_set: RuleSet, evidence: Sequence[Evidence]) -> Iterator[tuple[PurePosixPath, bytes]]:
+    """A page for each alert; `evidence` are the panels that show what alerts decide by."""
+    profile = rule_set.profile
     head = runbooks.header(profile).encode()
-    for alert, page in runbooks.pages(rule_set, shown.evidence):
-        files[conventions.runbook_file(profile.name, alert)] = head + filled([page])
-    dashboards = dashboard_files(header, rule_set, profile.dashboards, shown.files)
-    if dashboards.findings:
-        return dashboards.findings
-    files |= dashboards.files
-    resources = [
-        *(rules.files if profile.target.platform.kind else ()),
-        *(dashboards.files if profile.dashboards.format.kind else ()),
-    ]
-    files |= _kustomization(header, profile.name, resources)
-    notes = rules.notes + dashboards.notes
-    files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files, shown.remarks, notes).encode()
-    return Built(profile, rule_set, files, shown.files, shown.remarks, len(rules.groups), notes)
+    for alert, page in runbooks.pages(rule_set, evidence):
+        yield conventions.runbook_file(profile.name, alert), head + rule_set.names.filled([page])

@@ -1,7 +1,8 @@
 """What was built from a profile, and how: a summary for people and for tools.
 
 `MANIFEST.json` lists the files of a profile (which makes them Thresher's to replace and to remove), where each
-threshold is measured, what was left out or replaced, and why, and the scenarios that prove the rules.
+threshold is measured, what was left out or replaced, and why, and the scenarios that prove the rules, if they are
+tested.
 """
 
 from __future__ import annotations
@@ -55,7 +56,8 @@ def manifest(
         "alerts": alerts,
         "files": _hashes(profile.name, files),
     }
-    return _object(*_lines(content), _proof(rule_set.groups), *_lines(counted))
+    proof = [_proof(rule_set.groups)] if "tests" in profile.outputs else []
+    return _object(*_lines(content), *proof, *_lines(counted))
 
 
 def fleet_manifest(

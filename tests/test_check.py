@@ -162,6 +162,20 @@ def test_what_promtool_does_not_accept_is_a_finding(check: Callable[..., Run], p
     assert f"{TESTS}: rules and tests are sound: it is wrong [test-failed]" in run.stdout.splitlines()
 
 
+def test_rules_whose_tests_are_not_written_are_tested_all_the_same(
+    write: Write, check: Callable[..., Run], thresher: Thresher, promtool: Path
+) -> None:
+    proven = check().stdout.partition("proven by ")[2]
+    write("profiles/prod.yaml", outputs="[rules]")
+    assert thresher("build", "profiles").exit_code == 0
+    assert not TESTS.exists()
+    assert check().stdout == f"out is what the profiles compile to, proven by {proven}"
+    promtool.write_text(CONTENT.replace("exit 0", "[ $1 = --version ] && exit 0; echo it is wrong; exit 1"), "utf-8")
+    run = check()
+    assert run.exit_code == 1
+    assert f"{RULES}: rules and tests are sound: it is wrong [test-failed]" in run.stdout.splitlines()
+
+
 def test_warnings_about_profiles_are_printed_and_fail_nothing(
     write: Write, check: Callable[..., Run], thresher: Thresher
 ) -> None:

@@ -49,6 +49,38 @@ def test_a_profile_yields_documents_and_a_manifest_that_lists_them(write: Write,
         assert b"Do not edit" in files[name].splitlines()[1]
 
 
+def test_a_profile_says_what_is_written(write: Write, thresher: Thresher) -> None:
+    write("prod.yaml", outputs="[rules, runbooks]")
+    assert thresher("build", "prod.yaml").exit_code == 0
+    files = tree(Path("out"))
+    assert {name.split("/")[1] for name in files} == {"MANIFEST.json", "rules", "runbooks"}
+    assert not any(b"panel" in content for content in files.values() if content.startswith(b"<!--"))
+    manifest = json.loads(files["prod/MANIFEST.json"])
+    assert "scenarios" not in manifest  # they say what tests have to play
+    write("prod.yaml")
+    assert thresher("build", "prod.yaml").exit_code == 0
+    assert (
+        tree(Path("out"))["prod/rules/prod.rules.yaml"].splitlines()[2:]
+        == (files["prod/rules/prod.rules.yaml"].splitlines()[2:])
+    )
+
+
+def test_what_is_not_to_be_written_any_more_goes(write: Write, thresher: Thresher) -> None:
+    write("prod.yaml")
+    thresher("build", "prod.yaml")
+    write("prod.yaml", outputs="[rules]")
+    assert thresher("build", "prod.yaml").exit_code == 0
+    assert {path.name for path in Path("out/prod").iterdir()} == {"MANIFEST.json", "rules"}
+
+
+def test_of_a_fleet_without_dashboards_nothing_is_written_for_the_whole(write: Write, thresher: Thresher) -> None:
+    text = "version: 1\nname: all\nmilvus: 2.6.19\noutputs: [rules]\n"
+    write("all.yaml", text + "deployments:\n- selector: {namespace: a}\n- selector: {namespace: b}\n")
+    assert thresher("build", "all.yaml").exit_code == 0
+    assert [path.name for path in Path("out").iterdir()] == ["all-2-6-19"]
+    assert {path.name for path in Path("out/all-2-6-19").iterdir()} == {"MANIFEST.json", "rules"}
+
+
 def test_a_second_build_touches_nothing(write: Write, thresher: Thresher) -> None:
     write("prod.yaml")
     thresher("build", "prod.yaml")

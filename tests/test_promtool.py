@@ -118,7 +118,7 @@ def test_findings_come_as_json_and_as_workflow_commands(tree: Callable[..., None
 def test_a_tree_without_tests_is_an_error(tmp_path: Path, thresher: Thresher) -> None:
     run = thresher("test", tmp_path)
     assert run.exit_code == 2
-    assert "no test file below it; run `thresher build` first" in run.stderr
+    assert "no test file below it; run `thresher build` first, of a profile that wants tests" in run.stderr
 
 
 def test_without_promtool_the_message_says_how_to_get_it(

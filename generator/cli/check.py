@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import gc
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
 from generator.cli.common import FINDINGS, PATHS, bases, exit_codes, progress, target
 from generator.findings import EnvironmentProblem, Finding, Format, InputError, has_errors, in_order, render, sarif
+
+if TYPE_CHECKING:
+    from generator.build import Built, Overview
 
 _FAILED = "test-failed"
 
@@ -38,21 +43,22 @@ def check(profiles: tuple[Path, ...], out: Path, platform: str | None, jobs: int
     from generator import drift, promtool, report
 
     gc.disable()  # as in `build`
-    findings, tests = _drift(profiles, out, platform or "")
-    version, played = None, 0
-    try:
-        tool = promtool.find() if tests else None
-        version = promtool.version(tool) if tool else None
-        for outcome in promtool.run(tool, tests, jobs) if tool else ():
-            played += outcome.tests
-            for case in report.of(outcome).scenarios:
-                if case.problems:
-                    wrong = "\n".join(case.problems)
-                    findings.append(Finding("error", str(outcome.file), 0, 0, case.name, wrong, "", _FAILED))
-    except EnvironmentProblem:
-        if findings:
-            click.echo(render(findings, form), err=form == "text")
-        raise
+    with tempfile.TemporaryDirectory(prefix="thresher-") as folder:
+        findings, tests = _drift(profiles, out, platform or "", Path(folder))
+        version, played = None, 0
+        try:
+            tool = promtool.find() if tests else None
+            version = promtool.version(tool) if tool else None
+            for outcome in promtool.run(tool, list(tests), jobs) if tool else ():
+                played += outcome.tests
+                for case in report.of(outcome).scenarios:
+                    if case.problems:
+                        file, wrong = str(tests[outcome.file]), "\n".join(case.problems)
+                        findings.append(Finding("error", file, 0, 0, case.name, wrong, "", _FAILED))
+        except EnvironmentProblem:
+            if findings:
+                click.echo(render(findings, form), err=form == "text")
+            raise
     findings = list(in_order(findings))
     kinds = {**drift.KINDS, _FAILED: "a test of the rules does not pass"}
     if form == "json":
@@ -71,9 +77,10 @@ def check(profiles: tuple[Path, ...], out: Path, platform: str | None, jobs: int
     return FINDINGS if errors else 0
 
 
-def _drift(profiles: Sequence[Path], out: Path, platform: str) -> tuple[list[Finding], list[Path]]:
-    """Where the directory differs from what the profiles compile to, and the test files that are in it.
+def _drift(profiles: Sequence[Path], out: Path, platform: str, scratch: Path) -> tuple[list[Finding], dict[Path, Path]]:
+    """Where the directory differs from what the profiles compile to, and test files of what is in it.
 
+    Each comes with the file to name where it fails. Tests that a profile does not want written go into `scratch`.
     Raises InputError when a profile has a mistake.
     """
     from generator import drift
@@ -84,17 +91,38 @@ def _drift(profiles: Sequence[Path], out: Path, platform: str) -> tuple[list[Fin
     tree = drift.Drift(out)
     said: list[Finding] = []
     found: list[Finding] = []
-    tests: list[Path] = []
+    tests: dict[Path, Path] = {}
     for each in progress(build(paths, platform), len(paths)):
         if isinstance(each, Finding):
             said.append(each)
         else:
             found += tree.of(each.name, each.files)
-            proof = [out / path for path in each.files if path.parent.name in ("rules", "tests")]
-            if all(path.is_file() for path in proof):  # what is missing is said already
-                tests += [path for path in proof if path.parent.name == "tests"]
+            if all((out / path).is_file() for path in each.files if path.parent.name in ("rules", "tests")):
+                tests |= _tests(each, out, scratch)
     if has_errors(said):
         raise InputError(said)
     if not tree.compiled:
         raise InputError([*said, *bases(paths)])
     return [*said, *found, *tree.rest()], tests
+
+
+def _tests(built: Built | Overview, out: Path, scratch: Path) -> dict[Path, Path]:
+    """The test files of the rules that are in the directory, each with the file to name where it fails.
+
+    What is missing is said already.
+    """
+    from generator.build import Built, test_files
+    from generator.targets.files import rule_files
+
+    if not isinstance(built, Built) or "tests" in built.profile.outputs:
+        return {out / path: out / path for path in built.files if path.parent.name == "tests"}
+    rules = rule_files(built.rule_set)
+    for path in rules.files:
+        (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(out / path, scratch / path)
+    found = {}
+    for path, content in test_files(built.rule_set, rules):
+        (scratch / path).parent.mkdir(exist_ok=True)
+        (scratch / path).write_bytes(content)
+        found[scratch / path] = out / next(iter(rules.files))
+    return found

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from generator.build import Built, Overview
+from generator.dashboards.documents import documents
 from generator.preview.answers import Answer, Answered, Dashboard, Question, Span, panels, questions
 from generator.preview.page import Section
 from generator.preview.prometheus import Server
@@ -18,8 +19,8 @@ Progress = Callable[[Iterator[Any], int], Iterable[Any]]
 
 def dashboards(built: Built | Overview) -> list[Dashboard]:
     """The dashboards of a profile or a fleet, in the order in which a person reads them: first whether all is well."""
-    found = [json.loads(content) for content in built.dashboards.values()]
-    return sorted(found, key=lambda each: "diagnosis" in each["uid"])
+    found = documents(built.rule_set).files if isinstance(built, Built) else built.dashboards
+    return sorted(map(json.loads, found.values()), key=lambda each: "diagnosis" in each["uid"])
 
 
 def of_server(

@@ -122,8 +122,9 @@ class Profile:
 
     `scopes` has one entry per operation, and one per operation and collection with thresholds of its own.
     `deployments` holds the selectors of a fleet's deployments that share this rule set, with the release
-    that each of them runs. `digest` is the SHA-256 of the settings, for a deployment of a fleet without its
-    selector; `overrides` that of what the deployment's entry sets itself (empty if nothing).
+    that each of them runs. `outputs` are the directories that are written. `digest` is the SHA-256 of the settings,
+    for a deployment of a fleet without its selector; `overrides` that of what the deployment's entry sets itself
+    (empty if nothing).
     """
 
     name: str
@@ -144,6 +145,7 @@ class Profile:
     dashboard_url: str
     target: Target
     dashboards: Dashboards
+    outputs: frozenset[str]
     digest: str
     overrides: str = ""
     deployments: tuple[tuple[str, Selector], ...] = ()

@@ -16,7 +16,7 @@ from generator.source import Document, Keys
 
 Schema = dict[str, Any]
 
-_NOT_IN_DEPLOYMENTS = {"version", "name", "extends", "base", "deployments", "target", "dashboards"}
+_NOT_IN_DEPLOYMENTS = {"version", "name", "extends", "base", "deployments", "target", "dashboards", "outputs"}
 _KEEP_PLACES = ("deployments", "objectives")
 _UNITS = {
     "ms": ("ms", "msec", "msecs", "milli", "millis", "millisecond", "milliseconds"),
