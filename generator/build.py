@@ -172,6 +172,13 @@ def compile_rules(profile: Profile) -> RuleSet | tuple[Finding, ...]:
     return compile_profile(profile, templates.load())
 
 
+def tested_rules(profile: Profile) -> RuleSet:
+    """The rules of a profile that compiles, with the scenarios that prove them: also of one that wants no tests."""
+    rule_set = compile_rules(replace(profile, outputs=profile.outputs | {"tests"}))
+    assert isinstance(rule_set, RuleSet)
+    return rule_set
+
+
 def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     """Every document of one profile, or what keeps it from being compiled."""
     rule_set = compile_rules(profile)

@@ -160,6 +160,7 @@ class Setting:
     disk: DiskView | None
     runbook_base_url: str
     dashboard_url: str
+    is_tested: bool
 
     @property
     def has_targets(self) -> bool:
@@ -232,6 +233,7 @@ def settings_of(profile: Profile, release: Release, library: Library, names: Nam
             profile.disk,
             profile.runbook_base_url,
             profile.dashboard_url,
+            "tests" in profile.outputs,
         )
         for topic in library.topics
     )
@@ -265,6 +267,7 @@ def _shared_setting(
     disk: Disk | None,
     runbook_base_url: str,
     dashboard_url: str,
+    is_tested: bool,
 ) -> Setting:
     names = ", ".join(identity)
     fixed = {label for label, values in deployment if len(values) == 1}
@@ -287,6 +290,7 @@ def _shared_setting(
         disk=DiskView(disk) if disk else None,
         runbook_base_url=runbook_base_url,
         dashboard_url=dashboard_url,
+        is_tested=is_tested,
     )
 
 

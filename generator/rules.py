@@ -64,10 +64,10 @@ class Rule:
 
     `result` is the type of what the expression yields, `recorded` that of the series with the rule's own labels,
     `metrics` and `records` are what it reads. `template` and `variant` tell where the rule comes from, `alert` has the
-    settings that it uses. `scenarios` are the template's, rendered for this rule: `applies` says whether one is played,
-    and what they refer to by a path (`at`, `also`, `for_each`) is looked up. Their series have the labels of `sample`,
-    or are those of `disks`. Rules are shared between profiles that they are the same for, so a rule is equal to itself
-    only.
+    settings that it uses. `scenarios` are the template's, rendered for this rule if it is to be tested: `applies` says
+    whether one is played, and what they refer to by a path (`at`, `also`, `for_each`) is looked up. Their series have
+    the labels of `sample`, or are those of `disks`. Rules are shared between profiles that they are the same for, so a
+    rule is equal to itself only.
     """
 
     name: str
@@ -264,6 +264,7 @@ class _Body:
     variant: Variant
     bindings: Bound
     parts: Mapping[str, Any]
+    scenarios: list[Mapping[str, Any]]
     expr: str
     reads: tuple[str, ...]
 
@@ -278,12 +279,13 @@ def _rendered(template: RuleTemplate, setting: Setting, bindings: Bindings) -> t
         if variant is None:
             return None, Remark(_public_name(template, bindings), "", why)
         parts = variant.body.render(context)
+        scenarios = variant.scenarios.render(context) if setting.is_tested else []
     except (jinja2.TemplateError, ValueError, TypeError, ArithmeticError, LookupError, AttributeError) as error:
         raise template.error(error) from error
     expr = _tidy(str(parts["expr"]))
     queries = [str(each.get("query", "")) for each in parts.get("runbook", {}).get("look", ())]
     reads = tuple(dict.fromkeys(name for text in (expr, *queries) for name in conventions.RECORDED.findall(text)))
-    body = _Body(setting, template, variant, dict(bindings), parts, expr, reads)
+    body = _Body(setting, template, variant, dict(bindings), parts, scenarios, expr, reads)
     return body, Remark(_public_name(template, bindings), variant.name, why) if why else None
 
 
@@ -359,7 +361,7 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
         template=template,
         variant=body.variant.name,
         alert=alert,
-        scenarios=tuple(_scenario(template, given, bindings) for given in parts.get("scenarios", ())),
+        scenarios=tuple(_scenario(template, given, bindings) for given in body.scenarios),
         sample=tuple({label: text for sample in samples for label, text in sample.items()}.items()),
         disks=setting.disk,
         result=result,

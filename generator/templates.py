@@ -70,7 +70,8 @@ class Variant:
     requires: Leaves
     when: str
     reason: Leaves
-    body: Leaves  # expr, labels, severity, for, operation, summary, description, runbook, condition, scenarios
+    body: Leaves  # expr, labels, severity, for, operation, summary, description, runbook, condition
+    scenarios: Leaves
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +208,7 @@ _KEYS = {
     "name",
     "fires_without_data", LINE,
 }  # fmt: skip
-_BODY = ("expr", "labels", "severity", "for", "operation", "summary", "description", "runbook", "scenarios")
+_BODY = ("expr", "labels", "severity", "for", "operation", "summary", "description", "runbook")
 
 
 def parsed(file: str, text: str, refusal: type[TemplateError]) -> Any:
@@ -311,6 +312,7 @@ def _variant(data: dict[str, Any], part: dict[str, Any]) -> Variant:
         when=part.get("when", ""),
         reason=_leaves(part.get("reason", "")),
         body=_leaves(body),
+        scenarios=_leaves(_without_lines(part.get("scenarios", data.get("scenarios", [])))),
     )
 
 

@@ -75,7 +75,7 @@ def test_every_scenario_of_the_templates_is_played_in_some_release_line() -> Non
         for topic in templates.load().topics
         for rule in topic.rules
         for variant in rule.variants
-        for scenario in variant.body.skeleton["scenarios"]
+        for scenario in variant.scenarios.skeleton
     }
     played = set()
     everything = "cpus: 8\ndisk: {exporter: cadvisor, selector: {id: /}}\nobjectives: [{tier: slow, ratio: 99.9%}]"

@@ -111,17 +111,18 @@ def _tests(built: Built | Overview, out: Path, scratch: Path) -> dict[Path, Path
 
     What is missing is said already.
     """
-    from generator.build import Built, test_files
+    from generator.build import Built, test_files, tested_rules
     from generator.targets.files import rule_files
 
     if not isinstance(built, Built) or "tests" in built.profile.outputs:
         return {out / path: out / path for path in built.files if path.parent.name == "tests"}
-    rules = rule_files(built.rule_set)
+    rule_set = tested_rules(built.profile)
+    rules = rule_files(rule_set)
     for path in rules.files:
         (scratch / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(out / path, scratch / path)
     found = {}
-    for path, content in test_files(built.rule_set, rules):
+    for path, content in test_files(rule_set, rules):
         (scratch / path).parent.mkdir(exist_ok=True)
         (scratch / path).write_bytes(content)
         found[scratch / path] = out / next(iter(rules.files))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -68,8 +69,8 @@ def bases(paths: Sequence[Path]) -> Iterator[Finding]:
 
 
 def compiled(profile: Path) -> list[Built | Overview]:
-    """What one profile or fleet compiles to; prints what there is to say about it. Raises InputError."""
-    from generator.build import build
+    """What one profile or fleet compiles to, with what proves it; prints what there is to say. Raises InputError."""
+    from generator.build import Built, build, tested_rules
 
     results = list(build([profile]))
     findings = [each for each in results if isinstance(each, Finding)]
@@ -79,7 +80,11 @@ def compiled(profile: Path) -> list[Built | Overview]:
         raise InputError([*findings, *bases([profile])])
     if findings:
         click.echo(render(in_order(findings), "text"), err=True)
-    return [each for each in results if not isinstance(each, Finding)]
+    return [
+        replace(each, rule_set=tested_rules(each.profile)) if isinstance(each, Built) else each
+        for each in results
+        if not isinstance(each, Finding)
+    ]
 
 
 def progress(steps: Iterator[Any], length: int, *, label: str = "compiling", many: int = 50) -> Iterator[Any]:
