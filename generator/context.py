@@ -7,7 +7,6 @@ once for each combination of what it refers to, and then shared.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_UP, Decimal
@@ -17,8 +16,8 @@ from typing import Any
 from generator import catalog, conventions
 from generator.buckets import Measured, Point
 from generator.catalog import Release, View
-from generator.names import NAME, PROSE, Names
-from generator.profile import AlertSettings, Disk, Profile, Selector
+from generator.names import PROSE, Names
+from generator.profile import AlertSettings, Disk, Profile, Selector, Texts
 from generator.promql.text import matcher, matchers_of
 from generator.templates import Library, RuleTemplate
 from generator.thresholds import PlacedScope, Scope, SlowQueries, Tier, identity_in_words
@@ -362,25 +361,29 @@ class ScopeView:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Labels and annotations that a profile adds to alerts."""
+
+    labels: Texts = ()
+    annotations: Texts = ()
+
+    @classmethod
+    def of(cls, settings: Profile | AlertSettings, names: Names) -> Added:
+        """What is added to every alert, or to one of them, with placeholders for the texts."""
+        labels = tuple([(label, names.stand_in(text)) for label, text in settings.labels])
+        annotations = tuple([(name, names.stand_in(text, like=PROSE)) for name, text in settings.annotations])
+        return cls(labels, annotations)
+
+
 def anonymous(alerts: Mapping[str, AlertSettings], names: Names) -> dict[str, AlertSettings]:
-    """The settings with placeholders for the texts that the profile adds to alerts, most of them to every alert."""
-    known: dict[tuple[str, str], str] = {}
-
-    def stand_in(name: str, text: str, like: re.Pattern[str]) -> str:
-        if (name, text) not in known:
-            known[name, text] = names.stand_in(text, like=like)
-        return known[name, text]
-
-    return {
-        alert: replace(
-            settings,
-            labels=tuple([(label, stand_in(label, text, NAME)) for label, text in settings.labels]),
-            annotations=tuple([(name, stand_in(name, text, PROSE)) for name, text in settings.annotations]),
-        )
-        if settings.labels or settings.annotations
-        else settings
-        for alert, settings in alerts.items()
-    }
+    """The settings with placeholders for the texts that the profile adds to single alerts."""
+    found = dict(alerts)
+    for alert, settings in alerts.items():
+        if settings.labels or settings.annotations:
+            own = Added.of(settings, names)
+            found[alert] = replace(settings, labels=own.labels, annotations=own.annotations)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,10 +451,24 @@ def _single(selector: Selector, identity: tuple[str, ...]) -> list[Selector]:
 
 @dataclass(frozen=True, slots=True)
 class AlertContext:
-    """The settings of an alert as templates and scenarios use them. Rates are per minute."""
+    """The settings of an alert as templates and scenarios use them. Rates are per minute.
+
+    `added` is what the alert has beside its own labels and annotations; nothing for a record that uses its settings.
+    """
 
     settings: AlertSettings
     window: Duration
+    added: Added = Added()
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that the profile adds; those for this alert alone come last."""
+        return dict([*self.added.labels, *self.settings.labels])
+
+    @property
+    def annotations(self) -> dict[str, str]:
+        """The annotations that the profile adds; those for this alert alone come last."""
+        return dict([*self.added.annotations, *self.settings.annotations])
 
     @property
     def quantile(self) -> Decimal:

@@ -13,11 +13,11 @@ import jinja2
 
 from generator import catalog, conventions, verdict
 from generator.catalog import Release, Unlisted, View
-from generator.context import AlertContext, DiskView, ScopeView, Setting, anonymous, expected, settings_of
+from generator.context import Added, AlertContext, DiskView, ScopeView, Setting, anonymous, expected, settings_of
 from generator.findings import Finding, has_errors
 from generator.names import Names
 from generator.objectives import budgets, objectives
-from generator.profile import AlertSettings, Disk, Profile, Selector
+from generator.profile import AlertSettings, Disk, Profile, Selector, Texts
 from generator.promql.check import Checker, Quantity
 from generator.promql.dimension import unit_text
 from generator.promql.text import go_literal
@@ -25,7 +25,6 @@ from generator.templates import Bindings, Library, RuleTemplate, TemplateError, 
 from generator.thresholds import PlacedScope, place
 from generator.units import Duration
 
-Texts = tuple[tuple[str, str], ...]
 # What the variables of a template stand for, by name.
 Bound = Mapping[str, Any]
 
@@ -188,7 +187,7 @@ def compile_profile(profile: Profile, library: Library) -> RuleSet | tuple[Findi
         return placed.findings
     names = Names.of(profile.document.data, profile.selector)
     settings = settings_of(profile, release, library, names)
-    alerts = anonymous(profile.alerts, names)
+    added, alerts = Added.of(profile, names), anonymous(profile.alerts, names)
     scopes = [ScopeView.of(scope, names) for scope in placed.scopes]
     stated = objectives(profile.objectives, placed.scopes, names)
     lists = {
@@ -207,7 +206,7 @@ def compile_profile(profile: Profile, library: Library) -> RuleSet | tuple[Findi
         known = tuple([groups[group].types for group in topic.reads])
         try:
             name = conventions.group_name(setting.profile, topic.group)
-            groups[topic.group] = _group(name, interval, setting, plan, known)
+            groups[topic.group] = _group(name, interval, setting, plan, added, known)
         except TemplateError as error:
             raise TemplateError(str(error).replace(catalog.THIS_RELEASE, release.name)) from error
     return RuleSet(profile, release, tuple(groups.values()), placed.scopes, placed.findings, settings[0], names)
@@ -219,11 +218,12 @@ def _group(
     interval: Duration,
     setting: Setting,
     plan: tuple[tuple[RuleTemplate, tuple[Bindings, ...], AlertSettings | None], ...],
+    added: Added,
     known: tuple[Types, ...],
 ) -> Group:
     """The rules of one topic: `plan` has each template with its bindings and the settings of its alert.
 
-    `known` are the types of what other groups have recorded.
+    `added` goes to every alert, `known` are the types of what other groups have recorded.
     """
     records: dict[str, Quantity] = {name: quantity for types in known for name, quantity in types.of.items()}
     remarks: dict[Remark, None] = {}
@@ -235,7 +235,8 @@ def _group(
             continue
         if template.name in gone:
             continue
-        own: Bindings = (("alert", AlertContext(alert, setting.window)),) if alert else ()
+        context = AlertContext(alert, setting.window, added if template.is_alert else Added()) if alert else None
+        own: Bindings = (("alert", context),) if context else ()
         for bindings in combinations:
             body, remark = _rendered(template, setting, bindings + own)
             if remark:
@@ -327,7 +328,7 @@ def _checked(body: _Body, types: tuple[tuple[str, Quantity | None], ...]) -> Rul
         name = template.name
         labels[conventions.SEVERITY] = parts.get("severity", alert.settings.severity)
         labels |= {conventions.CAUSE: template.cause} if template.cause else {conventions.TIER: template.tier}
-        labels |= dict(alert.settings.labels)
+        labels |= alert.labels
     else:
         name = setting.series_of(template, parts["operation"], body.bindings.get("scope"))
     annotations = _annotations(body, alert) if alert else ()
@@ -464,7 +465,7 @@ def _annotations(body: _Body, alert: AlertContext) -> Texts:
         texts[conventions.RUNBOOK_URL] = f"{body.setting.runbook_base_url}/{body.template.name}.md"
     if body.setting.dashboard_url:
         texts[conventions.DASHBOARD_URL] = body.setting.dashboard_url
-    return tuple({**texts, **{name: go_literal(text) for name, text in alert.settings.annotations}}.items())
+    return tuple({**texts, **{name: go_literal(text) for name, text in alert.annotations.items()}}.items())
 
 
 def _note(records: dict[str, Quantity], rule: Rule) -> None:

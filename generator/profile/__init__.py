@@ -12,6 +12,7 @@ from generator.profile.model import (
     Scope,
     Selector,
     Target,
+    Texts,
     Thresholds,
 )
 
@@ -27,5 +28,6 @@ __all__ = [
     "Scope",
     "Selector",
     "Target",
+    "Texts",
     "Thresholds",
 ]

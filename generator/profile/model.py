@@ -48,7 +48,8 @@ class AlertSettings:
     """The settings of one alert: the template's defaults under what the profile says.
 
     `quantile`, `min_request_rate`, `least`, `min_time` and `threshold` are None for alerts that have no such setting;
-    `severity` is empty, and `for_` no time, where each rule of the alert has its own.
+    `severity` is empty, and `for_` no time, where each rule of the alert has its own. `labels` and `annotations` are
+    those that only this alert has.
     """
 
     enabled: bool
@@ -121,10 +122,10 @@ class Profile:
     """One checked profile, or one rule set of a fleet file.
 
     `scopes` has one entry per operation, and one per operation and collection with thresholds of its own.
-    `deployments` holds the selectors of a fleet's deployments that share this rule set, with the release
-    that each of them runs. `outputs` are the directories that are written. `digest` is the SHA-256 of the settings,
-    for a deployment of a fleet without its selector; `overrides` that of what the deployment's entry sets itself
-    (empty if nothing).
+    `labels` and `annotations` go to every alert, `outputs` are the directories that are written. `deployments` holds
+    the selectors of a fleet's deployments that share this rule set, with the release that each of them runs. `digest`
+    is the SHA-256 of the settings, for a deployment of a fleet without its selector; `overrides` that of what the
+    deployment's entry sets itself (empty if nothing).
     """
 
     name: str
@@ -140,6 +141,8 @@ class Profile:
     server_slow_query_span: Duration | None
     cpus: float | None
     disk: Disk | None
+    labels: Texts
+    annotations: Texts
     alerts: Mapping[str, AlertSettings]
     runbook_base_url: str
     dashboard_url: str

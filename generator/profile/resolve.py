@@ -149,9 +149,10 @@ class _Resolver:
         scopes = self.scopes(release)
         objectives = self.objectives(release)
         span = self.duration(("server_slow_query_span",)) if "server_slow_query_span" in data else None
-        extra = self.texts(("labels",), labels=True, identity=identity), self.texts(("annotations",), labels=False)
+        labels = self.texts(("labels",), labels=True, identity=identity)
+        annotations = self.texts(("annotations",), labels=False)
         alerts = {
-            alert: self.alert(alert, settings, extra, identity, evaluation, window)
+            alert: self.alert(alert, settings, identity, evaluation, window)
             for alert, settings in self.defaults.alerts.items()
         }
         target, dashboards = self.target(is_base=is_base), self.dashboards(is_base=is_base)
@@ -171,6 +172,8 @@ class _Resolver:
             server_slow_query_span=span,
             cpus=float(data["cpus"]) if "cpus" in data else None,
             disk=disk,
+            labels=labels,
+            annotations=annotations,
             alerts=alerts,
             runbook_base_url=data.get("runbook_base_url", "").rstrip("/"),
             dashboard_url=data.get("dashboard_url", ""),
@@ -352,15 +355,13 @@ class _Resolver:
         self,
         name: str,
         defaults: Mapping[str, object],
-        extra: tuple[Texts, Texts],
         identity: tuple[str, ...],
         evaluation: Duration,
         window: Duration,
     ) -> AlertSettings:
         given = self.data.get("alerts", {}).get(name, {})
         if not given:
-            settings = _default_settings(name, self.defaults, window)
-            return replace(settings, labels=extra[0], annotations=extra[1]) if any(extra) else settings
+            return _default_settings(name, self.defaults, window)
         at: Keys = ("alerts", name)
 
         def setting(key: str) -> Any:
@@ -402,8 +403,6 @@ class _Resolver:
             if isinstance(threshold, Rate) and not threshold.count:
                 self.refuse((*at, "threshold"), f"{threshold} would always be exceeded", "write a rate above 0")
         min_time = self.duration((*at, "min_time"), str(defaults["min_time"])) if "min_time" in defaults else None
-        labels = self.texts((*at, "labels"), labels=True, identity=identity)
-        annotations = self.texts((*at, "annotations"), labels=False)
         return AlertSettings(
             enabled=given.get("enabled", True),
             severity=str(setting("severity") or ""),
@@ -414,8 +413,8 @@ class _Resolver:
             least=setting("least"),
             min_time=min_time,
             threshold=threshold,
-            labels=tuple({**dict(extra[0]), **dict(labels)}.items()),
-            annotations=tuple({**dict(extra[1]), **dict(annotations)}.items()),
+            labels=self.texts((*at, "labels"), labels=True, identity=identity),
+            annotations=self.texts((*at, "annotations"), labels=False),
         )
 
     def target(self, *, is_base: bool) -> Target:

@@ -18,9 +18,9 @@ import promql_parser
 from generator import conventions
 from generator.findings import Finding
 from generator.platforms import METRICSQL
-from generator.profile import Target
+from generator.profile import Target, Texts
 from generator.promql import tree
-from generator.rules import Group, Rule, RuleSet, Texts
+from generator.rules import Group, Rule, RuleSet
 from generator.units import Duration
 
 _CALLS = re.compile(rf"\b({'|'.join(METRICSQL)})\(")
