@@ -690,6 +690,11 @@ class AlertContext:
         return 2 * self.window.milliseconds + self.settings.for_.milliseconds <= _HOUR.milliseconds * 5 / 12
 
     @property
+    def past_of_1h(self) -> Duration:
+        """A calm, for tests, that is all of the past that a spike is held against, once it has filled the window."""
+        return Duration(self.past_offset.milliseconds + _HOUR.milliseconds + self.window.milliseconds)
+
+    @property
     def past_of_45m(self) -> Duration:
         """A calm, for tests, of which the past that a spike is held against has 45 minutes when the spike is over."""
         return Duration(margin(self.settings, self.window).milliseconds + _HOUR.milliseconds * 3 / 4)
