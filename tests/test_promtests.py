@@ -223,6 +223,16 @@ def test_tests_do_not_multiply_with_scopes(compiled: Callable[..., Compiled]) ->
     assert len(read_tests()["tests"]) < 1.5 * one
 
 
+@pytest.mark.e2e
+@pytest.mark.parametrize("window", ["2m", "10m", "30m"])
+def test_promtool_proves_rules_of_other_windows(
+    window: str, compiled: Callable[..., Compiled], thresher: Thresher
+) -> None:
+    compiled(milvus='"2.4.6"', window=window, scrape_interval="10s", evaluation_interval="15s")
+    run = thresher("test", "--coverage")
+    assert run.exit_code == 0, run.stdout
+
+
 def test_counters_never_seem_to_fall() -> None:
     for milvus in ("2.3.5", "2.6.19"):
         for test in promtests.suites(default_rules(milvus))[0].tests:
