@@ -79,9 +79,9 @@ def _thousands(directory: Path, kind: profiles.Kind, *, many: bool) -> Iterator[
     yield _per_rule("tests and all", cpu, few)
     yield Row("  copying it with cp -r, for comparison", f"{_copying(folder, directory / 'out'):.2f} s")
     shutil.rmtree(folder)
-    yield from _rules_alone(directory, kind)
     peak = max(built.run.peak for built in builds)
     yield Row("  memory at its peak", f"{peak:.0f} MB")
+    yield from _rules_alone(directory, kind)
     if not many:
         return
     profiles.write(folder, _MANY, kind)

@@ -118,7 +118,7 @@ def build(paths: Iterable[Path], platform: str = "") -> Iterator[Built | Overvie
                 groups[profile.target] += built.groups
                 if loaded.fleet is not None:
                     rule_sets.append(built.rule_set)
-        if loaded.fleet is not None and rule_sets and "dashboards" in rule_sets[0].profile.outputs:
+        if loaded.fleet is not None and rule_sets:
             overview = _overview(loaded.fleet, rule_sets)
             if isinstance(overview, tuple):
                 yield from overview
@@ -138,14 +138,17 @@ def _too_many_groups(groups: Mapping[Target, int]) -> Iterator[Finding]:
 
 def _overview(fleet: str, rule_sets: Sequence[RuleSet]) -> Overview | tuple[Finding, ...]:
     found = fleet_overview(fleet, rule_sets)
-    header = text.fleet_header(fleet)
-    dashboards = dashboard_files(header, rule_sets[0], rule_sets[0].profile.dashboards, found.files)
-    if has_errors(dashboards.findings):
-        return dashboards.findings
-    resources = dashboards.files if rule_sets[0].profile.dashboards.format.kind else ()
-    files = {**dashboards.files, **_kustomization(header, fleet, resources)}
-    manifest = fleet_manifest(fleet, rule_sets, files, found.remarks).encode()
-    return Overview(fleet, {**files, conventions.manifest_file(fleet): manifest}, found.files, found.remarks)
+    header, profile = text.fleet_header(fleet), rule_sets[0].profile
+    files: dict[PurePosixPath, bytes] = {}
+    if is_wanted := "dashboards" in profile.outputs:
+        dashboards = dashboard_files(header, rule_sets[0], profile.dashboards, found.files)
+        if has_errors(dashboards.findings):
+            return dashboards.findings
+        resources = dashboards.files if profile.dashboards.format.kind else ()
+        files = {**dashboards.files, **_kustomization(header, fleet, resources)}
+    remarks = found.remarks if is_wanted else ()
+    files[conventions.manifest_file(fleet)] = fleet_manifest(fleet, rule_sets, files, remarks).encode()
+    return Overview(fleet, files, found.files, remarks)
 
 
 def _kustomization(header: str, name: str, files: Iterable[PurePosixPath]) -> dict[PurePosixPath, bytes]:

@@ -33,13 +33,15 @@ Bound = Mapping[str, Any]
 class Advice:
     """One thing to look at or to do; `query` answers it, or is empty.
 
-    It holds for releases from `since` on, up to but not including `before`; where they are empty, for all.
+    It holds for releases from `since` on, up to but not including `before`; where they are empty, for all. What is
+    `on_dashboards` is of no use without them.
     """
 
     text: str
     query: str = ""
     since: str = ""
     before: str = ""
+    on_dashboards: bool = False
 
     def holds_for(self, milvus: str) -> bool:
         """Whether the advice is any good for a release."""
@@ -237,6 +239,8 @@ def _group(
             continue
         context = AlertContext(alert, setting.window, added if template.is_alert else Added()) if alert else None
         own: Bindings = (("alert", context),) if context else ()
+        if template.if_recorded:
+            own = (*own, ("is_recorded", setting.series(template.if_recorded) in records))
         for bindings in combinations:
             body, remark = _rendered(template, setting, bindings + own)
             if remark:
@@ -442,7 +446,7 @@ def _contradictions(
 def _runbook(parts: Mapping[str, Any]) -> Runbook:
     def advice(given: Mapping[str, Any], text: str) -> Advice:
         query, since, before = [given.get(key, "") for key in ("query", "since", "before")]
-        return Advice(one_line(given[text]), one_line(query), since, before)
+        return Advice(one_line(given[text]), one_line(query), since, before, given.get("on_dashboards", False))
 
     look = tuple([advice(each, "ask") for each in parts["look"]])
     fix = tuple([advice(each if isinstance(each, dict) else {"do": each}, "do") for each in parts["fix"]])

@@ -7,7 +7,7 @@ and queries to paste that have passed the type checker.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from generator.conventions import SEVERITY
@@ -34,7 +34,7 @@ def header(profile: Profile) -> str:
 def pages(rule_set: RuleSet, evidence: Iterable[Evidence]) -> Iterator[tuple[str, Piece]]:
     """Every alert with its page, without the header. Placeholders stand for what the rule set's `names` puts back.
 
-    `evidence` are the panels that show the conditions of alerts.
+    `evidence` are the panels that show the conditions of alerts, on dashboards that the profile wants.
     """
     rules: dict[str, list[Rule]] = {}
     parts: dict[str, list[Rule]] = {}
@@ -51,7 +51,17 @@ def pages(rule_set: RuleSet, evidence: Iterable[Evidence]) -> Iterator[tuple[str
     releases = frozenset(milvus for milvus, _ in profile.deployments) or frozenset([profile.milvus])
     for name, alike in rules.items():
         needed = symptom if alike[0].template.cause else ""
-        yield name, _page(tuple(alike), tuple(parts.get(name, ())), needed, tuple(shown.get(name, ())), releases)
+        yield (
+            name,
+            _page(
+                tuple(alike),
+                tuple(parts.get(name, ())),
+                needed,
+                tuple(shown.get(name, ())),
+                releases,
+                "dashboards" in profile.outputs,
+            ),
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -61,17 +71,22 @@ def _page(
     symptom: str,
     shown: tuple[Evidence, ...],
     releases: frozenset[str],
+    has_dashboards: bool,
 ) -> Piece:
     """The page of one alert: its rules (several where scopes differ), and what is recorded for it alone.
 
     `symptom` is the alert without whose condition it cannot fire, `shown` the panels that show its own, `releases`
-    those that run.
+    those that run, `has_dashboards` says whether there are any to look at.
     """
     if any(rule.runbook is None for rule in rules):
         raise rules[0].template.error("has no runbook")
     runbooks = [rule.runbook for rule in rules if rule.runbook]
-    measured = _measured(rules, parts, symptom)
-    return Piece.of("\n".join([*_meaning(rules, runbooks), *measured, *_next(runbooks, shown, releases)]) + "\n")
+    look, fix = (
+        _useful([each for advice in part for each in advice if has_dashboards or not each.on_dashboards], releases)
+        for part in ([runbook.look for runbook in runbooks], [runbook.fix for runbook in runbooks])
+    )
+    lines = [*_meaning(rules, runbooks), *_measured(rules, parts, symptom), *_next(look, fix, shown)]
+    return Piece.of("\n".join(lines) + "\n")
 
 
 def _meaning(rules: Sequence[Rule], runbooks: Iterable[Runbook]) -> Iterator[str]:
@@ -103,14 +118,14 @@ def _measured(rules: tuple[Rule, ...], parts: tuple[Rule, ...], symptom: str) ->
     yield from _code([part.expr for part in parts] or [rule.expr for rule in rules])
 
 
-def _next(runbooks: Sequence[Runbook], shown: tuple[Evidence, ...], releases: frozenset[str]) -> Iterator[str]:
+def _next(look: Mapping[str, Iterable[str]], fix: Iterable[str], shown: tuple[Evidence, ...]) -> Iterator[str]:
     yield ""
     yield "## What to look at next"
     yield ""
     for dashboard in dict.fromkeys(each.dashboard for each in shown):
         panels = dict.fromkeys(f"*{each.panel}*" for each in shown if each.dashboard == dashboard)
         yield f"- The dashboard *{dashboard}*: {', '.join(panels)}"
-    for question, queries in _useful([each for runbook in runbooks for each in runbook.look], releases).items():
+    for question, queries in look.items():
         yield f"- {question}"
         for query in filter(None, queries):
             yield ""
@@ -120,7 +135,7 @@ def _next(runbooks: Sequence[Runbook], shown: tuple[Evidence, ...], releases: fr
     yield ""
     yield "## How to fix it"
     yield ""
-    yield from (f"- {each}" for each in _useful([each for runbook in runbooks for each in runbook.fix], releases))
+    yield from (f"- {each}" for each in fix)
 
 
 def _useful(given: Iterable[Advice], releases: frozenset[str]) -> dict[str, dict[str, None]]:

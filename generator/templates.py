@@ -80,7 +80,8 @@ class RuleTemplate:
 
     A record can use the settings of an alert, which `settings_of` names. `part_of` names one that the record is there
     for alone: where one of the two is left out, so is the other. `verdict` are the records that an alert's verdict is
-    made of: causes, circumstances, latency.
+    made of: causes, circumstances, latency. `if_recorded` is a record that may be missing, as all alerts that it serves
+    may be disabled: the variable `is_recorded` says whether it is there.
     """
 
     file: str
@@ -102,6 +103,7 @@ class RuleTemplate:
     settings: Mapping[str, Any] = field(default_factory=dict)
     evidence: str = ""
     verdict: tuple[str, ...] = ()
+    if_recorded: str = ""
     fires_without_data: bool = False
 
     @property
@@ -206,7 +208,7 @@ _KEYS = {
     "expr", "scenarios", "variants", "severity", "for", "tier", "cause", "settings", "evidence",
     "settings_of", "part_of", "when", "reason", "summary", "description", "verdict", "runbook",
     "name",
-    "fires_without_data", LINE,
+    "fires_without_data", "if_recorded", LINE,
 }  # fmt: skip
 _BODY = ("expr", "labels", "severity", "for", "operation", "summary", "description", "runbook")
 
@@ -299,6 +301,7 @@ def _rule(file: str, data: dict[str, Any]) -> RuleTemplate:
         settings=_without_lines(data.get("settings", {})),
         evidence=data.get("evidence", ""),
         verdict=tuple(data.get("verdict", ())),
+        if_recorded=data.get("if_recorded", ""),
         fires_without_data=data.get("fires_without_data", False),
     )
 

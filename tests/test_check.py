@@ -176,6 +176,27 @@ def test_rules_whose_tests_are_not_written_are_tested_all_the_same(
     assert f"{RULES}: rules and tests are sound: it is wrong [test-failed]" in run.stdout.splitlines()
 
 
+def test_rules_that_are_stale_are_not_tested_with_tests_of_others(
+    write: Write, check: Callable[..., Run], thresher: Thresher, promtool: Path
+) -> None:
+    write("profiles/prod.yaml", outputs="[rules]")
+    assert thresher("build", "profiles").exit_code == 0
+    promtool.write_text(CONTENT.replace("exit 0", "[ $1 = --version ] && exit 0; echo it is wrong; exit 1"), "utf-8")
+    write("profiles/prod.yaml", outputs="[rules]", thresholds="{slow: 2s}")
+    run = check()
+    assert run.exit_code == 1
+    assert "[stale]" in run.stdout
+    assert "[test-failed]" not in run.stdout
+
+
+@pytest.mark.usefixtures("promtool")
+def test_a_profile_may_be_named_like_a_directory_of_its_output(write: Write, thresher: Thresher) -> None:
+    write("profiles/tests.yaml")
+    write("profiles/rules.yaml")
+    assert thresher("build", "profiles").exit_code == 0
+    assert thresher("check", "profiles").exit_code == 0
+
+
 def test_warnings_about_profiles_are_printed_and_fail_nothing(
     write: Write, check: Callable[..., Run], thresher: Thresher
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -388,6 +389,9 @@ def test_other_inhibition_rules_are_told(built: Callable[..., None], thresher: T
     config["inhibit_rules"].pop()
     path.write_text(yaml.dump(config), "utf-8")
     assert lines(thresher("diff", "a", "b")) == ["prod: inhibition rules: 1 removed: other alerts are muted"]
+    path.unlink()
+    (said,) = lines(thresher("diff", "a", "b"))
+    assert re.fullmatch(r"prod: inhibition rules: \d+ removed: other alerts are muted", said)
 
 
 def test_rules_of_operators_are_read_like_rule_files(compare: Compare, thresher: Thresher) -> None:

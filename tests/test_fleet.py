@@ -205,3 +205,15 @@ def test_more_deployments_than_a_file_may_have_are_refused(write: Write, threshe
     write("fleet.yaml", fleet(*["selector: {a: b}"] * 10_001))
     run = thresher("build", "fleet.yaml")
     assert run.stderr == "fleet.yaml:5:3: deployments: 10001 entries; at most 10000: split the fleet\n"
+
+
+def test_what_is_said_twice_parts_no_deployments(write: Write, thresher: Thresher) -> None:
+    settings = "identity: [cluster, namespace]\nlabels: {team: search}\nannotations: {note: call us}\n"
+    deployments = [
+        "selector: {cluster: eu, namespace: a}",
+        "selector: {cluster: eu, namespace: b}, alerts: {MilvusDown: {labels: {team: search}}}",
+        "selector: {cluster: eu, namespace: c}, alerts: {MilvusDown: {annotations: {note: call us}}}",
+    ]
+    write("fleet.yaml", fleet(*deployments).replace("deployments:", f"{settings}deployments:"))
+    assert thresher("build", "fleet.yaml").exit_code == 0
+    assert len(manifests()) == 1

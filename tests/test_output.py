@@ -54,7 +54,8 @@ def test_a_profile_says_what_is_written(write: Write, thresher: Thresher) -> Non
     assert thresher("build", "prod.yaml").exit_code == 0
     files = tree(Path("out"))
     assert {name.split("/")[1] for name in files} == {"MANIFEST.json", "rules", "runbooks"}
-    assert not any(b"panel" in content for content in files.values() if content.startswith(b"<!--"))
+    pages = [content for name, content in files.items() if name.startswith("prod/runbooks")]
+    assert not any(b"dashboard *" in content.lower() for content in pages)
     manifest = json.loads(files["prod/MANIFEST.json"])
     assert "scenarios" not in manifest  # they say what tests have to play
     write("prod.yaml")
@@ -73,11 +74,17 @@ def test_what_is_not_to_be_written_any_more_goes(write: Write, thresher: Threshe
     assert {path.name for path in Path("out/prod").iterdir()} == {"MANIFEST.json", "rules"}
 
 
-def test_of_a_fleet_without_dashboards_nothing_is_written_for_the_whole(write: Write, thresher: Thresher) -> None:
-    text = "version: 1\nname: all\nmilvus: 2.6.19\noutputs: [rules]\n"
-    write("all.yaml", text + "deployments:\n- selector: {namespace: a}\n- selector: {namespace: b}\n")
-    assert thresher("build", "all.yaml").exit_code == 0
-    assert [path.name for path in Path("out").iterdir()] == ["all-2-6-19"]
+def test_a_fleet_keeps_no_overview_that_it_does_not_want_any_more(write: Write, thresher: Thresher) -> None:
+    text = "version: 1\nname: all\nmilvus: 2.6.19\n"
+    deployments = "deployments:\n- selector: {namespace: a}\n- selector: {namespace: b}\n"
+    write("all.yaml", text + deployments)
+    assert "all: an overview of its deployments\n" in thresher("build", "all.yaml").stdout
+    assert Path("out/all/dashboards/all.fleet.json").exists()
+    write("all.yaml", text + "outputs: [rules]\n" + deployments)
+    run = thresher("build", "all.yaml")
+    assert run.exit_code == 0
+    assert "overview" not in run.stdout
+    assert {name for name in tree(Path("out")) if name.startswith("all/")} == {"all/MANIFEST.json"}
     assert {path.name for path in Path("out/all-2-6-19").iterdir()} == {"MANIFEST.json", "rules"}
 
 

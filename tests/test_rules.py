@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from generator import catalog
+from generator import catalog, templates
 from generator.build import default_rules
 from tests.conftest import Compiled
 
@@ -387,3 +387,12 @@ def test_characters_of_every_plane_come_through(compiled: Callable[..., Compiled
     tests = yaml.safe_load(Path("out/profile/tests/profile.tests.yaml").read_text("utf-8"))["tests"]
     fired = [alert for test in tests for check in test.get("alert_rule_test", ()) for alert in check["exp_alerts"]]
     assert {alert["exp_labels"]["mood"] for alert in fired} == {"ö 好 😀"}
+
+
+@pytest.mark.parametrize("milvus", ["2.3.5", "2.4.23", "2.5.27", "2.6.20"])
+def test_whatever_alerts_are_disabled_the_others_compile(milvus: str) -> None:
+    names = templates.load().alerts
+    for kept in names:
+        disabled = "\n".join(f"  {name}: {{enabled: false}}" for name in names if name != kept)
+        rules = default_rules(milvus, f"cpus: 4\nobjectives: [{{tier: slow, ratio: 99%}}]\nalerts:\n{disabled}\n").rules
+        assert {rule.name for rule in rules if rule.is_alert} <= {kept}

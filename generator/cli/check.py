@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -97,8 +96,7 @@ def _drift(profiles: Sequence[Path], out: Path, platform: str, scratch: Path) ->
             said.append(each)
         else:
             found += tree.of(each.name, each.files)
-            if all((out / path).is_file() for path in each.files if path.parent.name in ("rules", "tests")):
-                tests |= _tests(each, out, scratch)
+            tests |= _tests(each, out, scratch)
     if has_errors(said):
         raise InputError(said)
     if not tree.compiled:
@@ -109,21 +107,24 @@ def _drift(profiles: Sequence[Path], out: Path, platform: str, scratch: Path) ->
 def _tests(built: Built | Overview, out: Path, scratch: Path) -> dict[Path, Path]:
     """The test files of the rules that are in the directory, each with the file to name where it fails.
 
-    What is missing is said already.
+    What is missing is said already, and so are rules that a profile that wants no tests does not compile to.
     """
     from generator.build import Built, test_files, tested_rules
     from generator.targets.files import rule_files
 
     if not isinstance(built, Built) or "tests" in built.profile.outputs:
-        return {out / path: out / path for path in built.files if path.parent.name == "tests"}
+        proof = [path for path in built.files if path.parts[1] in ("rules", "tests")]
+        is_there = all((out / path).is_file() for path in proof)
+        return {out / path: out / path for path in proof if is_there and path.parts[1] == "tests"}
     rule_set = tested_rules(built.profile)
     rules = rule_files(rule_set)
-    for path in rules.files:
-        (scratch / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(out / path, scratch / path)
-    found = {}
-    for path, content in test_files(rule_set, rules):
-        (scratch / path).parent.mkdir(exist_ok=True)
-        (scratch / path).write_bytes(content)
-        found[scratch / path] = out / next(iter(rules.files))
-    return found
+    if any(not (out / path).is_file() or (out / path).read_bytes() != text for path, text in rules.files.items()):
+        return {}
+    made = dict(test_files(rule_set, rules))
+    try:
+        for path, content in {**rules.files, **made}.items():
+            (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+            (scratch / path).write_bytes(content)
+    except OSError as error:
+        raise EnvironmentProblem(f"{scratch}: {error.strerror} (TMPDIR names another directory)") from error
+    return {scratch / path: out / next(iter(rules.files)) for path in made}

@@ -101,7 +101,10 @@ def _inhibitions(old: Version, new: Version, heirs: Mapping[str, str]) -> Iterat
         return found
 
     before, after = by_profile(old, heirs), by_profile(new, {})
-    for profile in sorted(before.keys() & after.keys() if old.rules and new.rules else before.keys() | after.keys()):
+    found = before.keys() | after.keys()
+    if old.rules and new.rules:  # of profiles that come or go, that is said
+        found &= {*heirs.values(), *(before.keys() & after.keys())}
+    for profile in sorted(found):
         gone, come = (
             len(one.get(profile, set()) - other.get(profile, set()))
             for one, other in ((before, after), (after, before))

@@ -152,7 +152,7 @@ class _Resolver:
         labels = self.texts(("labels",), labels=True, identity=identity)
         annotations = self.texts(("annotations",), labels=False)
         alerts = {
-            alert: self.alert(alert, settings, identity, evaluation, window)
+            alert: self.alert(alert, settings, (labels, annotations), identity, evaluation, window)
             for alert, settings in self.defaults.alerts.items()
         }
         target, dashboards = self.target(is_base=is_base), self.dashboards(is_base=is_base)
@@ -355,6 +355,7 @@ class _Resolver:
         self,
         name: str,
         defaults: Mapping[str, object],
+        of_all: tuple[Texts, Texts],
         identity: tuple[str, ...],
         evaluation: Duration,
         window: Duration,
@@ -413,8 +414,8 @@ class _Resolver:
             least=setting("least"),
             min_time=min_time,
             threshold=threshold,
-            labels=self.texts((*at, "labels"), labels=True, identity=identity),
-            annotations=self.texts((*at, "annotations"), labels=False),
+            labels=_beside(of_all[0], self.texts((*at, "labels"), labels=True, identity=identity)),
+            annotations=_beside(of_all[1], self.texts((*at, "annotations"), labels=False)),
         )
 
     def target(self, *, is_base: bool) -> Target:
@@ -556,6 +557,11 @@ class _Resolver:
         except ValueError as error:
             self.refuse(keys, str(error), right)
             return None
+
+
+def _beside(of_all: Texts, own: Texts) -> Texts:
+    """What an alert has of its own: not what all alerts have, so that saying it twice changes nothing."""
+    return tuple(pair for pair in own if pair not in of_all)
 
 
 @lru_cache(maxsize=1024)
