@@ -862,14 +862,15 @@ def _gauge(levels: Mapping[str, Any], story: _Story, stage: _Stage) -> str:
 def _runs(changes: float, samples: int, density: int, step: Duration) -> list[int]:
     """How many samples each value lasts, for an hour to hold so many changes, at times one more, but never fewer.
 
-    The next change is due right after the last step, where it is checked: then there is not one more. Whether the
+    The next change is due right after the last step, where it is checked: then there is not one more. It is left to the
+    end, with which the value changes anyway: two at once would take longer to pass. Whether the
     sample that is just an hour old counts, as it does before Prometheus 3, makes no difference.
     """
     in_hour = _HOUR.milliseconds * density / step.milliseconds
     each = math.floor((in_hour - 1) / Decimal(changes))
     checked = samples - density + 1
     first = checked % each
-    bounds = [*([0] if first else []), *range(first, samples, each), samples]
+    bounds = [*([0] if first else []), *range(first, checked, each), samples]
     return [end - start for start, end in itertools.pairwise(bounds)]
 
 
