@@ -28,8 +28,9 @@ def measure() -> Iterator[Row]:
     """Everything about builds of profiles, each of its own behaviour."""
     with tempfile.TemporaryDirectory() as directory:
         yield from _one(Path(directory))
-        yield from _thousands(Path(directory), profiles.ROUND, many=True)
-        yield from _thousands(Path(directory), profiles.HARSH, many=False)
+        yield from _thousands(Path(directory), profiles.ROUND, "rules alone", many=True, outputs=["rules"])
+        yield from _thousands(Path(directory), profiles.ROUND, "everything", many=True)
+        yield from _thousands(Path(directory), profiles.HARSH, "everything", many=False)
 
 
 def measure_fleet() -> Iterator[Row]:
@@ -64,55 +65,38 @@ def _one(directory: Path) -> Iterator[Row]:
     yield Row("  the interpreter alone, doing nothing (median)", f"{median(bare):.2f} s")
 
 
-def _thousands(directory: Path, kind: profiles.Kind, *, many: bool) -> Iterator[Row]:
-    say(f"{_FEW:,} profiles, {kind.name}: {_REPEATS} builds{f', and one of {_MANY:,}' if many else ''}")
+def _thousands(directory: Path, kind: profiles.Kind, what: str, *, many: bool, **settings: object) -> Iterator[Row]:
+    """Many profiles that have these settings in common: `what` they ask for."""
+    name = f"profiles, {kind.name}, {what}"
+    say(f"{_FEW:,} {name}: {_REPEATS} builds{f', and one of {_MANY:,}' if many else ''}")
     folder = directory / "few"
-    profiles.write(folder, _FEW, kind)
+    profiles.write(folder, _FEW, kind, **settings)
     builds = [_build(folder, directory / "out") for _ in range(_REPEATS)]
     wall, cpu = (median(getattr(built.run, clock) for built in builds) for clock in ("wall", "cpu"))
     few = builds[0]
     assert few.rule_sets == _FEW, few
-    yield Row(f"{_FEW:,} profiles, {kind.name}, in one run (median)", f"{wall:.2f} s", "< 3 s", wall < 3)
+    yield Row(f"{_FEW:,} {name} (median)", f"{wall:.2f} s", "< 3 s", wall < 3)
     kernel = median(built.run.system for built in builds)
     yield Row("  processor time; of it in the kernel, for files", f"{cpu:.2f} s; {kernel:.2f} s")
     yield Row("  what is written", f"{few.rules} each, {few.megabytes:.0f} MB in {few.files:,} files")
-    yield _per_rule("tests and all", cpu, few)
+    per_rule = cpu / few.all_rules * 1e6
+    yield Row("  processor time per rule", f"{per_rule:.0f} us", f"< {_PER_RULE} us", per_rule < _PER_RULE)
     yield Row("  copying it with cp -r, for comparison", f"{_copying(folder, directory / 'out'):.2f} s")
     shutil.rmtree(folder)
     peak = max(built.run.peak for built in builds)
     yield Row("  memory at its peak", f"{peak:.0f} MB")
-    yield from _rules_alone(directory, kind)
     if not many:
         return
-    profiles.write(folder, _MANY, kind)
+    profiles.write(folder, _MANY, kind, **settings)
     built = _build(folder, directory / "out")
     shutil.rmtree(folder)
     assert built.rule_sets == _MANY, built
-    yield Row(f"{_MANY:,} profiles, {kind.name}, in one run", f"{built.run.wall:.1f} s")
+    yield Row(f"{_MANY:,} {name}", f"{built.run.wall:.1f} s")
     each, of_few = built.run.cpu / _MANY, cpu / _FEW
     growth = f"{each * 1e3:.2f} against {of_few * 1e3:.2f} ms, {each / of_few:.2f} x"
     yield Row(f"  processor time per profile, against {_FEW:,}", growth, f"<= {_LINEAR} x", each / of_few <= _LINEAR)
     growth = f"{built.run.peak:.0f} against {peak:.0f} MB, {built.run.peak / peak:.2f} x"
     yield Row(f"  memory at its peak, against {_FEW:,}", growth, f"<= {_FLAT} x", built.run.peak / peak <= _FLAT)
-
-
-def _rules_alone(directory: Path, kind: profiles.Kind) -> Iterator[Row]:
-    """The same profiles, when they want neither tests nor dashboards nor runbooks."""
-    folder = directory / "rules"
-    profiles.write(folder, _FEW, kind, outputs=["rules"])
-    builds = [_build(folder, directory / "out") for _ in range(_REPEATS)]
-    shutil.rmtree(folder)
-    wall, cpu = (median(getattr(built.run, clock) for built in builds) for clock in ("wall", "cpu"))
-    yield Row("  rules alone (`outputs: [rules]`), in one run (median)", f"{wall:.2f} s", "< 3 s", wall < 3)
-    yield Row("  what is written", f"{builds[0].megabytes:.0f} MB in {builds[0].files:,} files")
-    yield _per_rule("rules alone", cpu, builds[0])
-
-
-def _per_rule(what: str, cpu: float, built: _Built) -> Row:
-    microseconds = cpu / built.all_rules * 1e6
-    return Row(
-        f"  processor time per rule, {what}", f"{microseconds:.0f} us", f"< {_PER_RULE} us", microseconds < _PER_RULE
-    )
 
 
 @dataclass(frozen=True, slots=True)

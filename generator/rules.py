@@ -21,7 +21,7 @@ from generator.profile import AlertSettings, Disk, Profile, Selector, Texts
 from generator.promql.check import Checker, Quantity
 from generator.promql.dimension import unit_text
 from generator.promql.text import go_literal
-from generator.templates import Bindings, Library, RuleTemplate, TemplateError, Variant, lookup, one_line
+from generator.templates import Bindings, Library, RuleTemplate, TemplateError, Variant, combinations, lookup, one_line
 from generator.thresholds import PlacedScope, place
 from generator.units import Duration
 
@@ -200,9 +200,10 @@ def compile_profile(profile: Profile, library: Library) -> RuleSet | tuple[Findi
         "first": scopes[0],
         "expected": expected(profile, settings[0]),
     }
+    combined = {loops: combinations(loops, lists) for loops in library.loops}
     groups: dict[str, Group] = {}
     for topic, setting in zip(library.topics, settings, strict=True):
-        plan = tuple([(rule, rule.bindings(lists), alerts.get(rule.alert)) for rule in topic.rules])
+        plan = tuple([(rule, combined[rule.loops], alerts.get(rule.alert)) for rule in topic.rules])
         # What is evaluated less often than its window would miss requests, and be old where the rest is new.
         interval = max(profile.evaluation_interval, min(topic.interval, profile.window))
         known = tuple([groups[group].types for group in topic.reads])
@@ -231,7 +232,7 @@ def _group(
     remarks: dict[Remark, None] = {}
     rules: list[Rule] = []
     gone: set[str] = set()
-    for template, combinations, alert in plan:
+    for template, combined, alert in plan:
         if alert and not alert.enabled and not template.settings_of:
             remarks[Remark(template.alert, "", "disabled by the profile")] = None
             continue
@@ -241,7 +242,7 @@ def _group(
         own: Bindings = (("alert", context),) if context else ()
         if template.if_recorded:
             own = (*own, ("is_recorded", setting.series(template.if_recorded) in records))
-        for bindings in combinations:
+        for bindings in combined:
             body, remark = _rendered(template, setting, bindings + own)
             if remark:
                 remarks[remark] = None

@@ -36,6 +36,8 @@ LINE = "\x01line"  # the key under which `LineLoader` keeps the line of a mappin
 
 Context = Mapping[str, Any]
 Bindings = tuple[tuple[str, Any], ...]
+# Of a `for_each`: variables, each with the values that it takes, or with a path that leads to them.
+Loops = tuple[tuple[str, str | tuple[Any, ...]], ...]
 
 
 class TemplateError(Exception):
@@ -114,31 +116,10 @@ class RuleTemplate:
     def error(self, problem: object) -> TemplateError:
         return TemplateError(f"{self.file}:{self.line}: {self.name}: {problem}")
 
-    def bindings(self, lists: Context) -> tuple[Bindings, ...]:
-        """Every combination of values for the variables of `for_each`.
-
-        A value is a list, or a dotted path into `lists` and the variables before it. The variable `each` only
-        serves such paths: rules do not see it.
-        """
-        return self._constant_bindings or self._bindings(lists)
-
     @cached_property
-    def _constant_bindings(self) -> tuple[Bindings, ...]:
-        """The combinations when they are the same for every profile."""
-        constant = not any(isinstance(given, str) for given in self.for_each.values())
-        return self._bindings({}) if constant else ()
-
-    def _bindings(self, lists: Context) -> tuple[Bindings, ...]:
-        combined: list[Bindings] = [()]
-        for name, given in self.for_each.items():
-            longer = []
-            for bound in combined:
-                values = lookup(given, {**lists, **dict(bound)}) if isinstance(given, str) else given
-                longer += [
-                    (*bound, (name, value)) for value in (values if isinstance(values, list | tuple) else (values,))
-                ]
-            combined = longer
-        return tuple(tuple(pair for pair in bound if pair[0] != "each") for bound in combined)
+    def loops(self) -> Loops:
+        """The variables of `for_each`, each with its list, or the path of one."""
+        return tuple((name, given if isinstance(given, str) else tuple(given)) for name, given in self.for_each.items())
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +138,22 @@ class Topic:
     rules: tuple[RuleTemplate, ...]
 
 
+def combinations(loops: Loops, lists: Context) -> tuple[Bindings, ...]:
+    """Every combination of values for the variables of a `for_each`.
+
+    A path leads into `lists` and the variables before it. The variable `each` only serves such paths: rules do not see
+    it.
+    """
+    combined: list[Bindings] = [()]
+    for name, given in loops:
+        longer = []
+        for bound in combined:
+            values = lookup(given, {**lists, **dict(bound)}) if isinstance(given, str) else given
+            longer += [(*bound, (name, value)) for value in (values if isinstance(values, list | tuple) else (values,))]
+        combined = longer
+    return tuple(tuple(pair for pair in bound if pair[0] != "each") for bound in combined)
+
+
 def lookup(path: str, context: Context) -> Any:
     """The value of a dotted path in the context, such as `scope.slow`."""
     name, *rest = path.split(".")
@@ -168,6 +165,11 @@ class Library:
     """All rule templates, in the order in which their groups are evaluated."""
 
     topics: tuple[Topic, ...]
+
+    @cached_property
+    def loops(self) -> tuple[Loops, ...]:
+        """What rules are repeated for; many are for the same."""
+        return tuple(dict.fromkeys(rule.loops for topic in self.topics for rule in topic.rules))
 
     @cached_property
     def alerts(self) -> dict[str, RuleTemplate]:

@@ -151,10 +151,10 @@ class _Resolver:
         span = self.duration(("server_slow_query_span",)) if "server_slow_query_span" in data else None
         labels = self.texts(("labels",), labels=True, identity=identity)
         annotations = self.texts(("annotations",), labels=False)
-        alerts = {
-            alert: self.alert(alert, settings, (labels, annotations), identity, evaluation, window)
-            for alert, settings in self.defaults.alerts.items()
-        }
+        alerts = dict(_default_settings(self.defaults, window))
+        for alert, given in self.data.get("alerts", {}).items():
+            if given:
+                alerts[alert] = self.alert(alert, given, (labels, annotations), identity, evaluation, window)
         target, dashboards = self.target(is_base=is_base), self.dashboards(is_base=is_base)
         if is_base or release is None or not scopes:
             return None
@@ -354,15 +354,13 @@ class _Resolver:
     def alert(
         self,
         name: str,
-        defaults: Mapping[str, object],
+        given: Mapping[str, Any],
         of_all: tuple[Texts, Texts],
         identity: tuple[str, ...],
         evaluation: Duration,
         window: Duration,
     ) -> AlertSettings:
-        given = self.data.get("alerts", {}).get(name, {})
-        if not given:
-            return _default_settings(name, self.defaults, window)
+        defaults = self.defaults.alerts[name]
         at: Keys = ("alerts", name)
 
         def setting(key: str) -> Any:
@@ -564,10 +562,13 @@ def _beside(of_all: Texts, own: Texts) -> Texts:
     return tuple(pair for pair in own if pair not in of_all)
 
 
-@lru_cache(maxsize=1024)
-def _default_settings(name: str, defaults: Defaults, window: Duration) -> AlertSettings:
-    """The settings of an alert of which the profile says nothing."""
-    given = defaults.alerts[name]
+@lru_cache(maxsize=64)
+def _default_settings(defaults: Defaults, window: Duration) -> Mapping[str, AlertSettings]:
+    """The settings of every alert where the profile says nothing of it. Treat it as read-only."""
+    return {alert: _default(given, window) for alert, given in defaults.alerts.items()}
+
+
+def _default(given: Mapping[str, object], window: Duration) -> AlertSettings:
     quantile = Decimal(repr(given["quantile"])) if "quantile" in given else None
     rate: Rate | None = None
     if given.get("min_request_rate") == "derived":
