@@ -175,11 +175,13 @@ def compile_rules(profile: Profile) -> RuleSet | tuple[Finding, ...]:
     return compile_profile(profile, templates.load())
 
 
-def tested_rules(profile: Profile) -> RuleSet:
-    """The rules of a profile that compiles, with the scenarios that prove them: also of one that wants no tests."""
-    rule_set = compile_rules(replace(profile, outputs=profile.outputs | {"tests"}))
-    assert isinstance(rule_set, RuleSet)
-    return rule_set
+def proven(built: Built) -> Built:
+    """What was built, with what proves it: also where the profile wants no tests."""
+    if "tests" in built.profile.outputs:
+        return built
+    tested = build_profile(replace(built.profile, outputs=built.profile.outputs | {"tests"}))
+    assert isinstance(tested, Built)
+    return tested
 
 
 def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
@@ -190,35 +192,35 @@ def build_profile(profile: Profile) -> Built | tuple[Finding, ...]:
     rules = rule_files(rule_set)
     if rules.findings:
         return rules.findings
+    header = text.header(profile)
     files, notes = dict(rules.files), rules.notes
     resources = list(rules.files) if profile.target.platform.kind else []
-    shown = Documents({}, (), ())
+    shown = Documents({}, ())
     if "dashboards" in profile.outputs:
         shown = documents(rule_set)
-        dashboards = dashboard_files(text.header(profile), rule_set, profile.dashboards, shown.files)
+        dashboards = dashboard_files(header, rule_set, profile.dashboards, shown.files)
         if dashboards.findings:
             return dashboards.findings
         files |= dashboards.files
         resources += dashboards.files if profile.dashboards.format.kind else ()
         notes += dashboards.notes
     if "tests" in profile.outputs:
-        files |= test_files(rule_set, rules)
+        files |= _test_files(header, rule_set, rules)
     if "runbooks" in profile.outputs:
         files |= _runbook_files(rule_set, shown.evidence)
     if "alertmanager" in profile.outputs:
         config = rule_set.names.filled([alertmanager.config_yaml(rule_set)])
-        files[conventions.alertmanager_file(profile.name)] = text.header(profile).encode() + config
-    files |= _kustomization(text.header(profile), profile.name, resources)
+        files[conventions.alertmanager_file(profile.name)] = header.encode() + config
+    files |= _kustomization(header, profile.name, resources)
     files[conventions.manifest_file(profile.name)] = manifest(profile, rule_set, files, shown.remarks, notes).encode()
     return Built(profile, rule_set, files, shown.remarks, len(rules.groups), notes)
 
 
-def test_files(rule_set: RuleSet, rules: RuleFiles) -> Iterator[tuple[PurePosixPath, bytes]]:
+def _test_files(header: str, rule_set: RuleSet, rules: RuleFiles) -> Iterator[tuple[PurePosixPath, bytes]]:
     """The tests of these rules: those of what lasts for days have a file of their own."""
-    profile = rule_set.profile
-    head = text.header(profile).encode()
+    head = header.encode()
     tested = [f"../rules/{path.name}" for path in rules.files]
-    for path, suite in zip(conventions.tests_files(profile.name), promtests.suites(rule_set), strict=False):
+    for path, suite in zip(conventions.tests_files(rule_set.profile.name), promtests.suites(rule_set), strict=False):
         yield path, head + rule_set.names.filled(text.tests_yaml(replace(suite, groups=rules.groups), tested))
 
 

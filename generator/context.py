@@ -139,6 +139,7 @@ class Setting:
 
     `selector` is the profile's, as matchers; `deployment` has its labels and their values, but of labels that name a
     deployment at most two. These are the `identity`, and `open_labels` those of them that are not fixed to one value.
+    Scenarios are rendered where it `is_tested`.
     """
 
     library: Library

@@ -863,8 +863,8 @@ def _runs(changes: float, samples: int, density: int, step: Duration) -> list[in
     """How many samples each value lasts, for an hour to hold so many changes, at times one more, but never fewer.
 
     The next change is due right after the last step, where it is checked: then there is not one more. It is left to the
-    end, with which the value changes anyway: two at once would take longer to pass. Whether the
-    sample that is just an hour old counts, as it does before Prometheus 3, makes no difference.
+    end, with which the value changes anyway: two at once would take longer to pass. Whether the sample that is just an
+    hour old counts, as it does before Prometheus 3, makes no difference.
     """
     in_hour = _HOUR.milliseconds * density / step.milliseconds
     each = math.floor((in_hour - 1) / Decimal(changes))

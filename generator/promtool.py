@@ -94,22 +94,21 @@ def test_files(paths: Iterable[Path]) -> list[Path]:
     found: list[Path] = []
     findings = []
     for path in paths:
+        inside: list[Path] = []
         if not os.path.exists(path):
-            findings.append(_no_tests(path, "there is no such file or directory", "run `thresher build` first"))
+            wrong, right = "there is no such file or directory", "run `thresher build` first"
         elif not os.path.isdir(path):
-            found.append(path)
-        elif inside := sorted(_test_files_below(path)):
-            found += inside
+            inside = [path]
         else:
+            inside = sorted(_test_files_below(path))
+            wrong = "no test file below it"
             right = "run `thresher build` first, of a profile that wants tests among its `outputs`"
-            findings.append(_no_tests(path, "no test file below it", right))
+        found += inside
+        if not inside:
+            findings.append(Finding("error", str(path), 0, 0, "", wrong, right))
     if findings:
         raise InputError(findings)
     return found
-
-
-def _no_tests(path: Path, wrong: str, right: str) -> Finding:
-    return Finding("error", str(path), 0, 0, "", wrong, right)
 
 
 def _test_files_below(top: Path) -> Iterator[Path]:

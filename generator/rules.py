@@ -238,10 +238,11 @@ def _group(
             continue
         if template.name in gone:
             continue
-        context = AlertContext(alert, setting.window, added if template.is_alert else Added()) if alert else None
-        own: Bindings = (("alert", context),) if context else ()
+        own: Bindings = ()
+        if alert:
+            own += (("alert", AlertContext(alert, setting.window, added if template.is_alert else Added())),)
         if template.if_recorded:
-            own = (*own, ("is_recorded", setting.series(template.if_recorded) in records))
+            own += (("is_recorded", setting.series(template.if_recorded) in records),)
         for bindings in combined:
             body, remark = _rendered(template, setting, bindings + own)
             if remark:

@@ -51,17 +51,8 @@ def pages(rule_set: RuleSet, evidence: Iterable[Evidence]) -> Iterator[tuple[str
     releases = frozenset(milvus for milvus, _ in profile.deployments) or frozenset([profile.milvus])
     for name, alike in rules.items():
         needed = symptom if alike[0].template.cause else ""
-        yield (
-            name,
-            _page(
-                tuple(alike),
-                tuple(parts.get(name, ())),
-                needed,
-                tuple(shown.get(name, ())),
-                releases,
-                "dashboards" in profile.outputs,
-            ),
-        )
+        about = tuple(alike), tuple(parts.get(name, ())), needed, tuple(shown.get(name, ()))
+        yield name, _page(*about, releases, "dashboards" in profile.outputs)
 
 
 @lru_cache(maxsize=4096)
@@ -81,10 +72,8 @@ def _page(
     if any(rule.runbook is None for rule in rules):
         raise rules[0].template.error("has no runbook")
     runbooks = [rule.runbook for rule in rules if rule.runbook]
-    look, fix = (
-        _useful([each for advice in part for each in advice if has_dashboards or not each.on_dashboards], releases)
-        for part in ([runbook.look for runbook in runbooks], [runbook.fix for runbook in runbooks])
-    )
+    look = _useful([each for runbook in runbooks for each in runbook.look], releases, has_dashboards)
+    fix = _useful([each for runbook in runbooks for each in runbook.fix], releases, has_dashboards)
     lines = [*_meaning(rules, runbooks), *_measured(rules, parts, symptom), *_next(look, fix, shown)]
     return Piece.of("\n".join(lines) + "\n")
 
@@ -138,11 +127,11 @@ def _next(look: Mapping[str, Iterable[str]], fix: Iterable[str], shown: tuple[Ev
     yield from (f"- {each}" for each in fix)
 
 
-def _useful(given: Iterable[Advice], releases: frozenset[str]) -> dict[str, dict[str, None]]:
+def _useful(given: Iterable[Advice], releases: frozenset[str], has_dashboards: bool) -> dict[str, dict[str, None]]:
     """The advice that is any good for one of the releases, each with its queries."""
     useful: dict[str, dict[str, None]] = {}
     for each in given:
-        if any(map(each.holds_for, releases)):
+        if any(map(each.holds_for, releases)) and (has_dashboards or not each.on_dashboards):
             useful.setdefault(each.text, {})[each.query] = None
     return useful
 

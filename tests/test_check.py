@@ -22,6 +22,8 @@ CONTENT = """\
 [ "$1" = --version ] && echo 'promtool, version 3.5.0'
 exit 0
 """
+# One that refuses whatever it is given.
+REFUSING = CONTENT.replace("exit 0", "[ $1 = --version ] && exit 0; echo it is wrong; exit 1")
 RULES = Path("out/prod/rules/prod.rules.yaml")
 TESTS = Path("out/prod/tests/prod.tests.yaml")
 
@@ -156,7 +158,7 @@ def test_hidden_files_are_nobodys(check: Callable[..., Run]) -> None:
 
 
 def test_what_promtool_does_not_accept_is_a_finding(check: Callable[..., Run], promtool: Path) -> None:
-    promtool.write_text(CONTENT.replace("exit 0", "[ $1 = --version ] && exit 0; echo it is wrong; exit 1"), "utf-8")
+    promtool.write_text(REFUSING, "utf-8")
     run = check()
     assert run.exit_code == 1
     assert f"{TESTS}: rules and tests are sound: it is wrong [test-failed]" in run.stdout.splitlines()
@@ -170,7 +172,7 @@ def test_rules_whose_tests_are_not_written_are_tested_all_the_same(
     assert thresher("build", "profiles").exit_code == 0
     assert not TESTS.exists()
     assert check().stdout == f"out is what the profiles compile to, proven by {proven}"
-    promtool.write_text(CONTENT.replace("exit 0", "[ $1 = --version ] && exit 0; echo it is wrong; exit 1"), "utf-8")
+    promtool.write_text(REFUSING, "utf-8")
     run = check()
     assert run.exit_code == 1
     assert f"{RULES}: rules and tests are sound: it is wrong [test-failed]" in run.stdout.splitlines()
@@ -181,7 +183,7 @@ def test_rules_that_are_stale_are_not_tested_with_tests_of_others(
 ) -> None:
     write("profiles/prod.yaml", outputs="[rules]")
     assert thresher("build", "profiles").exit_code == 0
-    promtool.write_text(CONTENT.replace("exit 0", "[ $1 = --version ] && exit 0; echo it is wrong; exit 1"), "utf-8")
+    promtool.write_text(REFUSING, "utf-8")
     write("profiles/prod.yaml", outputs="[rules]", thresholds="{slow: 2s}")
     run = check()
     assert run.exit_code == 1

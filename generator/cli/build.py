@@ -108,7 +108,8 @@ class _Report:
         elif self.quiet:
             pass
         elif isinstance(built, Overview):
-            self.lines += overview(built.name, built.remarks) if len(built.files) > 1 else ()
+            if len(built.files) > 1:  # not the manifest alone
+                self.lines += overview(built.name, built.remarks)
         else:
             lines = list(summary(built.profile, built.rule_set, built.remarks, built.notes))
             self.lines += lines if self.detailed else lines[:1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -15,6 +15,7 @@ from generator.findings import EnvironmentProblem, Finding, Format, InputError, 
 
 if TYPE_CHECKING:
     from generator.build import Built, Overview
+    from generator.promtool import Outcome
 
 _FAILED = "test-failed"
 
@@ -39,7 +40,7 @@ def check(profiles: tuple[Path, ...], out: Path, platform: str | None, jobs: int
     Example:
       thresher check profiles --out monitoring --format sarif
     """
-    from generator import drift, promtool, report
+    from generator import drift, promtool
 
     gc.disable()  # as in `build`
     with tempfile.TemporaryDirectory(prefix="thresher-") as folder:
@@ -50,10 +51,7 @@ def check(profiles: tuple[Path, ...], out: Path, platform: str | None, jobs: int
             version = promtool.version(tool) if tool else None
             for outcome in promtool.run(tool, list(tests), jobs) if tool else ():
                 played += outcome.tests
-                for case in report.of(outcome).scenarios:
-                    if case.problems:
-                        file, wrong = str(tests[outcome.file]), "\n".join(case.problems)
-                        findings.append(Finding("error", file, 0, 0, case.name, wrong, "", _FAILED))
+                findings += _failures(outcome, tests[outcome.file])
         except EnvironmentProblem:
             if findings:
                 click.echo(render(findings, form), err=form == "text")
@@ -109,22 +107,31 @@ def _tests(built: Built | Overview, out: Path, scratch: Path) -> dict[Path, Path
 
     What is missing is said already, and so are rules that a profile that wants no tests does not compile to.
     """
-    from generator.build import Built, test_files, tested_rules
-    from generator.targets.files import rule_files
+    from generator.build import Built, proven
 
-    if not isinstance(built, Built) or "tests" in built.profile.outputs:
-        proof = [path for path in built.files if path.parts[1] in ("rules", "tests")]
-        is_there = all((out / path).is_file() for path in proof)
-        return {out / path: out / path for path in proof if is_there and path.parts[1] == "tests"}
-    rule_set = tested_rules(built.profile)
-    rules = rule_files(rule_set)
-    if any(not (out / path).is_file() or (out / path).read_bytes() != text for path, text in rules.files.items()):
+    if not isinstance(built, Built):
         return {}
-    made = dict(test_files(rule_set, rules))
+    tested = proven(built)
+    rules, tests = ([path for path in tested.files if path.parts[1] == kind] for kind in ("rules", "tests"))
+    if not all((out / path).is_file() for path in rules + tests if path in built.files):
+        return {}
+    if tested is built:
+        return {out / path: out / path for path in tests}
+    if any((out / path).read_bytes() != tested.files[path] for path in rules):
+        return {}
     try:
-        for path, content in {**rules.files, **made}.items():
+        for path in rules + tests:
             (scratch / path).parent.mkdir(parents=True, exist_ok=True)
-            (scratch / path).write_bytes(content)
+            (scratch / path).write_bytes(tested.files[path])
     except OSError as error:
         raise EnvironmentProblem(f"{scratch}: {error.strerror} (TMPDIR names another directory)") from error
-    return {scratch / path: out / next(iter(rules.files)) for path in made}
+    return {scratch / path: out / rules[0] for path in tests}
+
+
+def _failures(outcome: Outcome, file: Path) -> Iterator[Finding]:
+    """A finding in the file for each scenario that does not pass."""
+    from generator import report
+
+    for case in report.of(outcome).scenarios:
+        if case.problems:
+            yield Finding("error", str(file), 0, 0, case.name, "\n".join(case.problems), "", _FAILED)

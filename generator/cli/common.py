@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -70,7 +69,7 @@ def bases(paths: Sequence[Path]) -> Iterator[Finding]:
 
 def compiled(profile: Path) -> list[Built | Overview]:
     """What one profile or fleet compiles to, with what proves it; prints what there is to say. Raises InputError."""
-    from generator.build import Built, build, tested_rules
+    from generator.build import Built, build, proven
 
     results = list(build([profile]))
     findings = [each for each in results if isinstance(each, Finding)]
@@ -80,11 +79,7 @@ def compiled(profile: Path) -> list[Built | Overview]:
         raise InputError([*findings, *bases([profile])])
     if findings:
         click.echo(render(in_order(findings), "text"), err=True)
-    return [
-        replace(each, rule_set=tested_rules(each.profile)) if isinstance(each, Built) else each
-        for each in results
-        if not isinstance(each, Finding)
-    ]
+    return [proven(each) if isinstance(each, Built) else each for each in results if not isinstance(each, Finding)]
 
 
 def progress(steps: Iterator[Any], length: int, *, label: str = "compiling", many: int = 50) -> Iterator[Any]:

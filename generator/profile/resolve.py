@@ -569,6 +569,7 @@ def _default_settings(defaults: Defaults, window: Duration) -> Mapping[str, Aler
 
 
 def _default(given: Mapping[str, object], window: Duration) -> AlertSettings:
+    """The settings of one alert as its template has them."""
     quantile = Decimal(repr(given["quantile"])) if "quantile" in given else None
     rate: Rate | None = None
     if given.get("min_request_rate") == "derived":
