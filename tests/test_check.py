@@ -6,7 +6,11 @@ Here a program that is always content (or never) stands for promtool; tests/e2e/
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +28,8 @@ exit 0
 """
 # One that refuses whatever it is given.
 REFUSING = CONTENT.replace("exit 0", "[ $1 = --version ] && exit 0; echo it is wrong; exit 1")
+# One during which whoever runs `thresher check` is told to terminate.
+ENDING = CONTENT.replace("exit 0", "[ $1 = --version ] || kill $PPID")
 RULES = Path("out/prod/rules/prod.rules.yaml")
 TESTS = Path("out/prod/tests/prod.tests.yaml")
 
@@ -176,6 +182,21 @@ def test_rules_whose_tests_are_not_written_are_tested_all_the_same(
     run = check()
     assert run.exit_code == 1
     assert f"{RULES}: rules and tests are sound: it is wrong [test-failed]" in run.stdout.splitlines()
+
+
+def test_who_is_told_to_terminate_leaves_nothing_behind(
+    write: Write, check: Callable[..., Run], thresher: Thresher, promtool: Path, tmp_path: Path
+) -> None:
+    write("profiles/prod.yaml", outputs="[rules]")
+    assert thresher("build", "profiles").exit_code == 0
+    assert check().exit_code == 0
+    promtool.write_text(ENDING, "utf-8")
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-m", "generator", "check", "profiles"]
+    done = subprocess.run(command, env={**os.environ, "TMPDIR": str(scratch)}, capture_output=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, b"", b"")
+    assert not list(scratch.iterdir())
 
 
 def test_rules_that_are_stale_are_not_tested_with_tests_of_others(

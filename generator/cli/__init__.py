@@ -6,9 +6,10 @@ import contextlib
 import importlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 import click
 
@@ -34,6 +35,12 @@ def system_errors() -> Iterator[None]:
         sys.exit(ENVIRONMENT)
 
 
+def _end(number: int, _: object) -> NoReturn:
+    """Lets a command that is told to terminate, as CI systems do, remove what it has made for the time being."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def _discard(stream: TextIO) -> None:
     """Lets go what a stream still holds: on leaving, Python would try to print it again, and end with 120."""
     with contextlib.suppress(OSError, AttributeError):  # there is no stream, or no file behind it
@@ -55,6 +62,7 @@ class Program(click.Group):
     def main(self, *args: Any, **options: Any) -> Any:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(errors="backslashreplace")
+        signal.signal(signal.SIGTERM, _end)
         with system_errors():
             return super().main(*args, **options)
 

@@ -179,7 +179,7 @@ class _Resolver:
             dashboard_url=data.get("dashboard_url", ""),
             target=target,
             dashboards=dashboards,
-            outputs=self.outputs(),
+            outputs=frozenset(self.data["outputs"]),
             digest=digest(self.document.data),
             document=self.document,
         )
@@ -437,12 +437,6 @@ class _Resolver:
             most_rules=given.get("max_rules_per_group", platform.most_rules),
             most_groups=given.get("max_groups", platform.most_groups),
         )
-
-    def outputs(self) -> frozenset[str]:
-        outputs = frozenset(self.data["outputs"])
-        if "rules" not in outputs:
-            self.refuse(("outputs",), "without rules, which everything else is about", "add rules to the list")
-        return outputs
 
     def dashboards(self, *, is_base: bool) -> Dashboards:
         given = self.options("dashboards", "format", platforms.DASHBOARD_FORMATS, is_base=is_base)

@@ -246,6 +246,9 @@ def _value_problem(error: Any, write: str) -> tuple[str, str]:
         return f"{given} is {'negative' if value.startswith('-') else 'no duration'}", _duration_hint(value, write)
     if error.validator == "minProperties" or value in ([], "", {}):
         return "empty", write
+    if error.validator == "contains":
+        needed = error.validator_value["const"]
+        return f"without {needed}", f"add {needed} to the list"
     if error.validator == "uniqueItems":
         return f"{given} has the same item twice", "keep one of the two"
     if error.validator == "maxLength":
