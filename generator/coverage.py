@@ -67,7 +67,7 @@ def coverage(tested: Mapping[Path, Collection[int]]) -> tuple[Item, ...]:
 
 
 def required(file: Path) -> Mapping[str, Any]:
-    """The manifest beside a test file, which says what its tests must prove. Raises InputError when there is none."""
+    """The manifest beside a test file, which says what its tests must prove. Raises InputError when none does."""
     path = file.parent.parent / conventions.MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_bytes())
@@ -75,7 +75,9 @@ def required(file: Path) -> Mapping[str, Any]:
             catalog.release(name)
         _ = manifest["scenarios"].items(), list(manifest["fire_without_data"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        wrong, right = f"coverage needs the manifest of the profile, but: {error!r}", "run `thresher build`"
+        wrong = "coverage needs the manifest of a profile with its tests, and "
+        wrong += f"this is none: {error!r}" if path.is_file() else "there is none"
+        right = "run `thresher build`, with tests among the `outputs` of the profile"
         raise InputError([Finding("error", str(path), 0, 0, "", wrong, right)]) from error
     return manifest
 

@@ -363,5 +363,5 @@ def test_coverage_without_a_usable_manifest_says_what_to_do(
         MANIFEST.write_text(content, "utf-8")
     run = thresher("test", "--coverage")
     assert run.exit_code == 2
-    assert run.stderr.startswith(f"{MANIFEST}: coverage needs the manifest of the profile")
+    assert run.stderr.startswith(f"{MANIFEST}: coverage needs the manifest of a profile with its tests")
     assert "run `thresher build`" in run.stderr
