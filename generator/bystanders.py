@@ -78,7 +78,7 @@ def _selectors(expr: str, target: tuple[str, ...], release: View) -> tuple[_Sele
     found = []
     for name, inside, below in dict.fromkeys(_SELECTOR.findall(expr)):
         read = {label: _values(text, op) for label, op, text in _MATCHER.findall(inside) if op in ("=", "=~")}
-        tried = tuple((label, _other(texts[0], taken)) for label, texts in read.items() if _keeps_away(name, label))
+        tried = tuple((label, conventions.other_than(texts[0], taken)) for label, texts in read.items() if _keeps_away(name, label))
         labels, value = tuple(_labels(name, *words, target, release)), 0 if below else _value(name)
         found.append(_Selector(name, read, tried, labels, ":" in name, _is_counter(name, release), value))
     return tuple(found)
@@ -96,14 +96,6 @@ def constant(value: str, samples: int) -> str:
 def _one(values: tuple[str, ...], wanted: str | None) -> str:
     """The wanted value if it is one of these, or else the first of them."""
     return wanted if wanted in values else values[0]
-
-
-def _other(value: str, taken: Collection[str]) -> str:
-    """Another value, which is none of those that are taken."""
-    other = f"{conventions.OTHER}{value}"
-    while other in taken:
-        other = f"{conventions.OTHER}{other}"
-    return other
 
 
 def _keeps_away(name: str, label: str) -> bool:

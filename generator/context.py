@@ -173,6 +173,12 @@ class Setting:
         return (dict.fromkeys(self.open_labels, "unknown"),)
 
     @property
+    def other_job(self) -> str:
+        """The scrape job of what is not Milvus, for tests."""
+        jobs = dict(self.deployment).get("job", ("milvus",))
+        return conventions.other_than(jobs[0], jobs)
+
+    @property
     def other_functions(self) -> tuple[dict[str, str], ...]:
         """The labels of requests of another kind than searches, for tests; none where only searches are watched."""
         return tuple({"function_name": name} for name in self.functions if name != "Search")[:1]
@@ -196,7 +202,7 @@ class Setting:
     def context(self) -> dict[str, Any]:
         """The variables and functions of the templates. Treat it as read-only."""
         names = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**names, "series": self.series, "matcher": matcher}
+        return {**names, "series": self.series, "matcher": matcher, "other_job": self.other_job}
 
     def series(self, record: str, scope: Scope | None = None, operation: str = "") -> str:
         """The name of the series that the template `record` records (at the level of the scope).

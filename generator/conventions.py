@@ -7,7 +7,7 @@ labels are kept, the metric carries its unit, the operations come newest first.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import PurePosixPath
 
 from generator.units import Duration
@@ -43,6 +43,15 @@ MANIFEST = "MANIFEST.json"
 
 # How the values begin that no matcher asks for, in tests.
 OTHER = "not-"
+
+
+def other_than(value: str, taken: Collection[str]) -> str:
+    """A value that no matcher asks for, as it is none of those that are taken."""
+    other = f"{OTHER}{value}"
+    while other in taken:
+        other = f"{OTHER}{other}"
+    return other
+
 
 _METRIC = re.compile(r"milvus_[a-z][a-z0-9_]*")
 _OPERATION = re.compile(r"[a-z][a-z0-9_]*")

@@ -313,8 +313,9 @@ deployments:
         {"selector": "{cluster: [prod, not-prod]}"},
         {"collections": "{others: {thresholds: {slow: 500ms}}, others_: {thresholds: {slow: 2s}}}"},
         {"name": "another"},
+        {"selector": "{job: [etcd, not-etcd]}"},
     ],
-    ids=["what is not read", "what is not read, in a list", "other collections", "other profiles"],
+    ids=["what is not read", "what is not read, in a list", "other collections", "other profiles", "other jobs"],
 )
 def test_names_that_tests_use_for_what_is_not_of_the_profile_may_be_its_own(
     settings: dict[str, str], write: Callable[..., Path], thresher: Thresher
