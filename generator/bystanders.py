@@ -78,7 +78,11 @@ def _selectors(expr: str, target: tuple[str, ...], release: View) -> tuple[_Sele
     found = []
     for name, inside, below in dict.fromkeys(_SELECTOR.findall(expr)):
         read = {label: _values(text, op) for label, op, text in _MATCHER.findall(inside) if op in ("=", "=~")}
-        tried = tuple((label, conventions.other_than(texts[0], taken)) for label, texts in read.items() if _keeps_away(name, label))
+        tried = tuple(
+            (label, conventions.other_than(texts[0], taken))
+            for label, texts in read.items()
+            if _keeps_away(name, label)
+        )
         labels, value = tuple(_labels(name, *words, target, release)), 0 if below else _value(name)
         found.append(_Selector(name, read, tried, labels, ":" in name, _is_counter(name, release), value))
     return tuple(found)

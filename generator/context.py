@@ -674,6 +674,26 @@ class AlertContext:
         return Duration(math.ceil(self.lately.milliseconds * Decimal("1.3")) * Decimal(1))
 
     @property
+    def bridged(self) -> Duration:
+        """How long what was there may not be scraped, up to when lately begins, without being taken for new."""
+        return margin(self.settings, self.window).times(3)
+
+    @property
+    def gap(self) -> Duration:
+        """A gap, for tests, that is bridged where lately begins within it, but not in half of the time."""
+        return _part(self.bridged, 5, 6)
+
+    @property
+    def long_gap(self) -> Duration:
+        """A gap, for tests, that is not bridged where lately begins at its end, but would be in twice the time."""
+        return _part(self.bridged, 3, 2)
+
+    @property
+    def lately_since_gap(self) -> Duration:
+        """A time, for tests, that is shorter than lately by a sixth of what is bridged."""
+        return Duration(self.lately.milliseconds - _part(self.bridged, 1, 6).milliseconds)
+
+    @property
     def spiked(self) -> float:
         """A factor that is just above the threshold, with as many digits as annotations have."""
         assert isinstance(self.threshold, Factor)

@@ -103,8 +103,9 @@ def _measured(rules: tuple[Rule, ...], parts: tuple[Rule, ...], symptom: str) ->
         yield f"- It fires when {rule.condition}{hold}.{kept}"
     if symptom:
         yield f"- What is slower than `investigate`: see [{symptom}]({symptom}.md)."
-    yield ""
-    yield from _code([part.expr for part in parts] or [rule.expr for rule in rules])
+    for expr in dict.fromkeys([part.expr for part in parts] or [rule.expr for rule in rules]):
+        yield ""
+        yield from _code(expr)
 
 
 def _next(look: Mapping[str, Iterable[str]], fix: Iterable[str], shown: tuple[Evidence, ...]) -> Iterator[str]:
@@ -118,7 +119,7 @@ def _next(look: Mapping[str, Iterable[str]], fix: Iterable[str], shown: tuple[Ev
         yield f"- {question}"
         for query in filter(None, queries):
             yield ""
-            yield from ("  " + line for line in _code([query]))
+            yield from ("  " + line for line in _code(query))
         if any(queries):
             yield ""
     yield ""
@@ -140,10 +141,9 @@ def _sentence(text: str) -> str:
     return text[0].upper() + text[1:] + "."
 
 
-def _code(expressions: list[str]) -> Iterator[str]:
-    """PromQL in a fence that nothing in it can close."""
-    text = "\n\n".join(dict.fromkeys(expressions))
-    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 3)
+def _code(expr: str) -> Iterator[str]:
+    """PromQL, ready to be copied whole, in a fence that nothing in it can close."""
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", expr)), 3)
     yield f"{fence}promql"
-    yield from text.split("\n")
+    yield from expr.split("\n")
     yield fence

@@ -186,6 +186,16 @@ def test_the_tier_is_decided_by_what_the_alerts_of_the_profile_allow(dashboards:
     assert re.search(r"> 0\.02\b", expr)
 
 
+def test_the_tier_is_failing_where_requests_arrive_and_none_has_a_latency(dashboards: Compile) -> None:
+    queries = titled(dashboards()["latency"], "Tier now")["targets"]
+    for query in queries:
+        *_, last_tier, failing, nothing, gone = re.split(r"^or ", query["expr"], flags=re.MULTILINE)
+        assert 'tier="healthy"' in last_tier
+        assert failing.startswith("5 * max(")
+        assert len(re.findall("milvus_searches_received", failing)) == 2
+        assert (nothing.split()[0], gone.split()[0]) == ("-1", "6")
+
+
 def test_every_query_is_about_the_deployment_that_is_chosen(dashboards: Compile) -> None:
     found = dashboards(selector="{job: milvus, namespace: vectors}", identity="[cluster, namespace]")
     for dashboard in found.values():

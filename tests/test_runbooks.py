@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import promql_parser
 import pytest
 
 from generator import catalog, templates
@@ -136,6 +138,18 @@ def test_what_is_left_out_has_no_page(compiled: Compile) -> None:
     )
     assert not {"MilvusDown", "MilvusCompactionBacklog", "MilvusCPUSaturated"} & pages().keys()
     assert "](MilvusSearchLatencyInvestigate.md)" not in pages()["MilvusConsistencyWaitDominates"]
+
+
+def test_every_block_of_code_is_one_query_to_be_pasted_whole(compiled: Compile) -> None:
+    compiled(
+        milvus='"2.4.23"',
+        collections="{products: {thresholds: {slow: 500ms}}}",
+        objectives="[{tier: slow, ratio: 99.9%}]",
+    )
+    blocks = [block for page in pages().values() for block in re.findall("```promql\n(.*?)```", page, re.DOTALL)]
+    assert len(blocks) > len(pages())
+    for block in blocks:
+        promql_parser.parse(re.sub(r"\$\w+", "1m", textwrap.dedent(block)))
 
 
 def test_nothing_in_a_selector_ends_a_block_of_code(compiled: Compile) -> None:

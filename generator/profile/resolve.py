@@ -155,6 +155,7 @@ class _Resolver:
         for alert, given in self.data.get("alerts", {}).items():
             if given:
                 alerts[alert] = self.alert(alert, given, (labels, annotations), identity, evaluation, window)
+        self.hasty(alerts, window)
         target, dashboards = self.target(is_base=is_base), self.dashboards(is_base=is_base)
         if is_base or release is None or not scopes:
             return None
@@ -350,6 +351,28 @@ class _Resolver:
                     f"{below} is {relation} {high} ({above})",
                     f"write {'at most' if high == 'slow_query_span' else 'a duration below'} {above}, or raise {high}",
                 )
+
+    def hasty(self, alerts: Mapping[str, AlertSettings], window: Duration) -> None:
+        """Warns where a longer window leaves too little of a `for` that the profile does not give.
+
+        What happens in one moment is in the window until it has passed: an alert on a share of the requests, or on
+        their latency, is only sure to be about more than that moment when `for` is as long.
+        """
+        late = [
+            name
+            for name, alert in alerts.items()
+            if alert.enabled
+            and alert.for_ < window
+            and alert.min_request_rate is not None
+            and alert.threshold != alert.quantile  # it has one of them
+            and ("alerts", name, "for") not in self.document.values
+        ]
+        if late and ("window",) in self.document.values:
+            self.warn(
+                ("window",),
+                f"{window} is longer than the `for` of {', '.join(late)}: what happens in one moment can fire them",
+                f"give each a `for` of {window} or more, or whatever you want",
+            )
 
     def alert(
         self,
