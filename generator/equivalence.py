@@ -226,13 +226,25 @@ def _full_with_number(node: Any, outside: _Outside, laws: Laws) -> str:
     texts = [_full(part, inside, laws) for part in (node.lhs, node.rhs)]
     op = str(node.op)
     least = _least(node.lhs, laws)
-    if laws.values and outside.only_there and least is not None and (op, _number(node.rhs)) == (">", 0):
+    if laws.values and outside.only_there and _is_rate(node.lhs) and (op, _number(node.rhs)) == (">", 0):
         texts[0] = texts[0].replace("rate(", "increase(")  # one is above zero where the other is
     if laws.signs and least is not None and _is_number(node.rhs):
         limit = node.rhs.val
         if (op == ">=" and limit <= least) or (op == ">" and limit < least):
             op, texts[1] = ">=", plain(least)
     return f"{texts[0]} {tree.operator(node, op)} {texts[1]}"
+
+
+def _is_rate(node: Any) -> bool:
+    """Whether a node is a rate (or an increase), or rates together: nothing asks how large they are."""
+    match type(node).__name__:
+        case "ParenExpr":
+            return _is_rate(node.expr)
+        case "AggregateExpr":
+            return str(node.op) in ("sum", "max", "min", "avg", "group") and _is_rate(node.expr)
+        case "Call":
+            return node.func.name in ("rate", "increase")
+    return False
 
 
 _WRITERS: dict[str, Callable[[Any, _Outside, Laws], str]] = {

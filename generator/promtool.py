@@ -7,6 +7,7 @@ what remains of the shipped files is tested; where a platform has a tester of it
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import os
 import re
@@ -108,7 +109,7 @@ def test_files(paths: Iterable[Path]) -> list[Path]:
             findings.append(Finding("error", str(path), 0, 0, "", wrong, right))
     if findings:
         raise InputError(findings)
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _test_files_below(top: Path) -> Iterator[Path]:
@@ -139,10 +140,10 @@ def _outcome(tools: Mapping[str, str], file: Path) -> Outcome:
     tested = False
     if not problems:
         with _as_prometheus_has_them(file) as (tests_file, rules):
-            problems += _refused(tools["promtool"], "check", "rules", "--lint-fatal", *map(str, rules))
+            problems += _refused(tools["promtool"], "check", "rules", "--lint-fatal", *map(_argument, rules))
             tested = not problems
             if tested and platform(file).tool == "promtool" and not _passes_in_parts(tools["promtool"], file):
-                problems += _refused(tools["promtool"], "test", "rules", str(tests_file))
+                problems += _refused(tools["promtool"], "test", "rules", _argument(tests_file))
         if tested and platform(file).tool == "vmalert-tool":
             tests_of_promtool, plain, shipped = _content(file)
             if vmalert.refused(tools["vmalert-tool"], relevance.parts(tests_of_promtool, plain, shipped)):
@@ -178,7 +179,7 @@ def platform(file: Path) -> Platform:
     try:
         target = json.loads((file.parent.parent / conventions.MANIFEST).read_bytes())["target"]
         return PLATFORMS[target]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return PROMETHEUS
 
 
@@ -234,9 +235,19 @@ def _in_promql(rule: dict[str, Any]) -> dict[str, Any]:
 
 def _refused(promtool: str, *command: str) -> list[str]:
     """What promtool prints when it is not content; nothing when it is."""
-    done = subprocess.run([promtool, *command], capture_output=True, text=True, check=False)
+    done = subprocess.run([promtool, *command], capture_output=True, errors="backslashreplace", check=False)
     output = done.stdout + done.stderr
-    return [output.strip() or f"promtool ended with {done.returncode}"] if done.returncode or "FAILED" in output else []
+    failed = done.returncode or _FAILED.search(output)
+    return [output.strip() or f"promtool ended with {done.returncode}"] if failed else []
+
+
+# At the beginning of a line: a path may hold the word, too.
+_FAILED = re.compile(r"^\s*FAILED", re.MULTILINE)
+
+
+def _argument(path: Path) -> str:
+    """A path as promtool takes it: not for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
 
 
 def _unproven(file: Path) -> tuple[int, list[str]]:
@@ -244,7 +255,8 @@ def _unproven(file: Path) -> tuple[int, list[str]]:
     try:
         return _passed_over(file)
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
-        return 0, [f"{file} cannot be read as a test file with its rules: {error}"]
+        reason = " ".join(str(error).split())  # of YAML, it is several lines
+        return 0, [f"{file} cannot be read as a test file with its rules: {reason}"]
 
 
 def _passed_over(file: Path) -> tuple[int, list[str]]:
@@ -254,8 +266,10 @@ def _passed_over(file: Path) -> tuple[int, list[str]]:
     paths = list(rule_files(file, data))
     alerts = {rule["alert"] for path in paths for group in groups(path) for rule in group["rules"] if "alert" in rule}
     problems = [] if tests else ["there is no test in it"]
-    if len(paths) < len(patterns) or not paths:
-        problems.append(f"rule_files names files that do not exist: {', '.join(map(str, patterns))}")
+    if not patterns:
+        problems.append("it names no rule_files: is it a test file?")
+    elif missing := [str(pattern) for pattern in patterns if not _matching(file, pattern)]:
+        problems.append(f"rule_files names files that do not exist: {', '.join(missing)}")
     asked = {check.get("alertname") for check in _alert_checks(data)}
     others = [read(other) for other in sorted(file.parent.glob("*.yaml")) if other != file]
     beside = [other for other in others if other.get("rule_files") == data.get("rule_files")]
@@ -275,12 +289,20 @@ def _alert_checks(data: Any) -> Iterator[Any]:
 def rule_files(file: Path, data: Any) -> Iterator[Path]:
     """The rule files that a test file names and that exist; `data` is its content."""
     for pattern in data.get("rule_files") or ():
-        yield from sorted(file.parent.glob(pattern)) if not os.path.isabs(pattern) else [Path(pattern)]
+        yield from _matching(file, pattern)
+
+
+def _matching(file: Path, pattern: str) -> list[Path]:
+    """The files that an entry of `rule_files` in a test file stands for."""
+    return sorted(map(Path, glob.glob(os.path.join(glob.escape(str(file.parent)), pattern))))
 
 
 def read(file: Path) -> Any:
-    """The one YAML map that a rule or test file holds. Raises OSError, yaml.YAMLError, ValueError."""
-    documents = list(yaml.load_all(file.read_text("utf-8"), _Loader))
+    """The one YAML map that a rule or test file holds. Raises OSError and ValueError."""
+    try:
+        documents = list(yaml.load_all(file.read_text("utf-8"), _Loader))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} is not YAML: {error}") from error
     if len(documents) != 1 or not isinstance(documents[0], dict):
         raise ValueError(f"{file} must hold one YAML map, and nothing else")
     return documents[0]

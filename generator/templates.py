@@ -27,7 +27,7 @@ import jinja2
 import yaml
 from jinja2.bccache import bc_version
 
-from generator import conventions
+from generator import __version__, conventions
 from generator.names import MARK
 from generator.units import Duration, plain
 
@@ -230,7 +230,8 @@ def _kept(kind: str, text: str, make: Callable[[str], Any]) -> Any:
 
     Where there can be none, it is made anew. Who reads the file while it is written finds all of it or nothing.
     """
-    path = f"{_beside()}/{hashlib.sha256(text.encode()).hexdigest()}.{sys.implementation.cache_tag}.{kind}"
+    key = hashlib.sha256(_reader() + text.encode()).hexdigest()
+    path = f"{_beside()}/{key}.{sys.implementation.cache_tag}.{kind}"
     with contextlib.suppress(OSError, EOFError, ValueError, TypeError), open(path, "rb") as file:
         return marshal.loads(file.read())  # noqa: S302 - trusted like the compiled modules that it lies beside
     made = make(text)
@@ -240,6 +241,15 @@ def _kept(kind: str, text: str, make: Callable[[str], Any]) -> Any:
             Path(new).write_bytes(marshal.dumps(made))
             os.replace(new, path)
     return made
+
+
+@cache
+def _reader() -> bytes:
+    """What reads the texts: this module. What another version of it has made of them is of no use."""
+    try:
+        return Path(__file__).read_bytes()
+    except OSError:  # it does not lie in a directory
+        return __version__.encode()
 
 
 @cache

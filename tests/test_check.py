@@ -184,6 +184,17 @@ def test_rules_whose_tests_are_not_written_are_tested_all_the_same(
     assert f"{RULES}: rules and tests are sound: it is wrong [test-failed]" in run.stdout.splitlines()
 
 
+def test_rules_for_another_platform_are_proven_by_its_own_tool_also_where_no_tests_are(
+    write: Write, check: Callable[..., Run], thresher: Thresher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VMALERT_TOOL", "nowhere")
+    for outputs in ("[rules, tests]", "[rules]"):
+        write("profiles/prod.yaml", outputs=outputs, target="victoriametrics")
+        assert thresher("build", "profiles").exit_code == 0
+        run = check()
+        assert (run.exit_code, run.stderr.split(",")[0]) == (3, "VMALERT_TOOL is nowhere")
+
+
 def test_who_is_told_to_terminate_leaves_nothing_behind(
     write: Write, check: Callable[..., Run], thresher: Thresher, promtool: Path, tmp_path: Path
 ) -> None:

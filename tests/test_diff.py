@@ -555,3 +555,13 @@ def test_markdown_fits_into_a_comment(tmp_path: Path, monkeypatch: pytest.Monkey
     text = thresher("diff", "a.yaml", "b.yaml", "--format", "markdown").stdout
     assert len(text) < 65_536
     assert text.rstrip().endswith("more lines are left out.")
+
+
+def test_expressions_that_would_end_the_process_are_compared_word_by_word() -> None:
+    for count in (1_500, 5_000):
+        for operator in (" < ", " atan2 ", " + "):
+            assert form(operator.join(["a"] * count))[0] == "words"
+
+
+def test_what_is_no_number_is_what_it_was() -> None:
+    assert form("x or vector(NaN)") == form("x  or  vector(NaN)")

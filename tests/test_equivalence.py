@@ -75,6 +75,7 @@ def test_what_says_the_same_is_proven_with_the_reason(one: str, other: str, why:
         (f"{X} / on (ns, kind) {Y}", f"{X} / on (kind) {Y}"),
         (f"{Y} > 0", f"{Y} > -1"),
         (f"{Y} * (sum by (ns) (rate(z[5m])) > 0)", f"{Y} * (sum by (ns) (increase(z[5m])) > 0)"),
+        (f"{Y} and (rate(z[5m]) > 3) > 0", f"{Y} and (increase(z[5m]) > 3) > 0"),
         (f"{Y} unless rate(z[5m]) > 1", f"{Y} unless increase(z[5m]) > 1"),
         (f"{Y} - 1 >= 0", f"{Y} - 1 >= -1"),
         (f"histogram_quantile(0.5, {X}) >= 0", f"histogram_quantile(0.5, {X}) >= 3"),

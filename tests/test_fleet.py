@@ -40,6 +40,17 @@ def matches(selector: str, labels: dict[str, str]) -> bool:
     return True
 
 
+def test_the_overview_tells_deployments_apart_by_every_label_that_names_one(write: Write, thresher: Thresher) -> None:
+    pods = [f"selector: {{namespace: b, pod: {pod}}}" for pod in "xy"]
+    for deployments in (["selector: {namespace: a}", *pods], [*pods, "selector: {namespace: a}"]):
+        run = thresher("build", write("fleet.yaml", fleet(*deployments)))
+        assert run.exit_code == 0, run.output
+        text = Path("out/fleet/dashboards/fleet.fleet.json").read_text("utf-8")
+        told = {frozenset(labels.split(", ")) for labels in re.findall(r"by \(([\w, ]*profile)\)", text)}
+        assert told == {frozenset({"namespace", "pod", "profile"})}
+        assert "var-pod=${__data.fields.pod}" in text
+
+
 def test_a_thousand_deployments_with_six_behaviours_are_six_rule_sets(write: Write, thresher: Thresher) -> None:
     thresholds = ["", ", thresholds: {slow: 2s}", ", thresholds: {investigate: 200ms}"]
     releases = ["", ', milvus: "2.6.19"']

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import re
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -959,6 +963,41 @@ def test_what_cannot_be_read(thresher: Thresher, tmp_path: Path, name: str, text
     run = thresher("lint", path, "--milvus", RELEASE)
     assert run.exit_code == 2
     assert says in run.stdout
+
+
+def test_what_can_be_read_of_a_file_is_checked(thresher: Thresher, tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(rules("- alert: A\n  expr: milvus_nope > 1") + "\n---\njust: values\n", "utf-8")
+    run = thresher("lint", path, "--milvus", RELEASE)
+    assert run.exit_code == 2
+    assert "neither rules, nor a dashboard" in run.stdout
+    assert "[unknown-metric]" in run.stdout
+
+
+def test_a_directory_that_cannot_be_read_is_not_sound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").mkdir()
+
+    def refused(path: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "scandir", refused)  # to root, everything is readable
+    (finding,) = lint([tmp_path / "secret"], catalog.release(RELEASE)).unreadable
+    assert finding.wrong == "cannot be read: Permission denied"
+
+
+def test_a_closed_standard_input_cannot_be_read() -> None:
+    command = [sys.executable, "-m", "generator", "lint", "-", "--milvus", RELEASE]
+    closed = subprocess.run(["sh", "-c", 'exec "$@" <&-', "sh", *command], capture_output=True, text=True, check=False)
+    assert (closed.returncode, "Traceback" in closed.stderr) == (2, False)
+    assert "standard input: cannot be read: it is closed" in closed.stdout
+
+
+def test_panels_that_are_repeated_by_aliases_are_read_once(thresher: Thresher, tmp_path: Path) -> None:
+    lines = ["a0: &a0 {targets: [{expr: milvus_nope}]}"]
+    lines += [f"a{n}: &a{n} {{panels: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 12)]
+    (tmp_path / "a.yaml").write_text("\n".join([*lines, "panels: [*a11]"]), "utf-8")
+    run = thresher("lint", tmp_path / "a.yaml", "--milvus", RELEASE)
+    assert run.stdout.count("[unknown-metric]") == 1
 
 
 def test_bytes_that_are_no_text(thresher: Thresher, tmp_path: Path) -> None:

@@ -275,6 +275,12 @@ def test_a_fleet_has_its_overview_and_the_dashboards_of_every_rule_set(
     [
         ((200, b"<html>It works!</html>"), "is no Prometheus: its answer is none of the HTTP API"),
         ((200, b"[]"), "is no Prometheus: its answer is none of the HTTP API"),
+        ((200, b'{"data": {}}'), "is no Prometheus: its answer is none of the HTTP API"),
+        ((200, b'{"data": null}'), "is no Prometheus: its answer is none of the HTTP API"),
+        (
+            (200, b'{"data": {"result": [{"values": [["x", "y"]]}]}}'),
+            "is no Prometheus: its answer is none of the HTTP API",
+        ),
         ((401, b""), "does not answer queries: HTTP status 401 (Unauthorized)"),
         ((404, b"not here"), "does not answer queries: HTTP status 404 (Not Found)"),
     ],
@@ -301,7 +307,11 @@ def test_a_server_that_is_not_there_is_one_line(
     [
         (("--prometheus", "localhost:9090"), "`localhost:9090` is no address of a server; write http://HOST:PORT"),
         (("--prometheus", "http://h:x"), "write http://HOST:PORT"),
-        (("--prometheus", "http://h", "--last", "soon"), "`soon` is no duration from 18s on, such as 1h or 30m"),
+        (("--prometheus", "http://h", "--last", "soon"), "`soon` is no duration from 18s to 3650d, such as 1h or 30m"),
+        (("--prometheus", "http://h", "--last", "1000000d"), "`1000000d` is no duration from 18s to 3650d"),
+        (("--prometheus", ""), "`` is no address of a server; write http://HOST:PORT"),
+        (("--last", "2h"), "--last and --choose are about a server: name it with --prometheus URL"),
+        (("--choose", "namespace=eu"), "--last and --choose are about a server: name it with --prometheus URL"),
         (("--prometheus", "http://h", "--choose", "eu"), "`eu` is not of the form VARIABLE=VALUE"),
     ],
 )

@@ -62,6 +62,18 @@ def test_sound_tests_pass(tree: Callable[..., None], thresher: Thresher) -> None
 
 
 @pytest.mark.usefixtures("promtool")
+@pytest.mark.parametrize("folder", ["has-FAILED", "-o", "o\udcff", "[a]"])
+def test_a_directory_may_have_any_name(folder: str, tree: Callable[..., None], thresher: Thresher) -> None:
+    tree()
+    Path("out").rename(folder)
+    run = thresher("test", "--", folder, f"{folder}/p")
+    assert run.exit_code == 0, run.output
+    assert run.stdout.splitlines()[-1] == "1 tests in 1 files: all passed"
+    Path(folder, "p/rules/a.yaml").write_text(RULES.replace("up == 0", "up == 1"), "utf-8")
+    assert thresher("test", "--", folder).exit_code == 1
+
+
+@pytest.mark.usefixtures("promtool")
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -72,6 +84,12 @@ def test_sound_tests_pass(tree: Callable[..., None], thresher: Thresher) -> None
         ),
         (("tests", "tests:\n", "tests: []\nx:\n"), "there is no test in it"),
         (("tests", "rules/a.yaml", "rules/b.yaml"), "rule_files names files that do not exist"),
+        (
+            ("tests", "rules/a.yaml", "rules/*.yaml, ../rules/b.yaml"),
+            "rule_files names files that do not exist: ../rules/b",
+        ),
+        (("tests", "../rules/a.yaml", "/nowhere/a.yaml"), "rule_files names files that do not exist: /nowhere/a.yaml"),
+        (("tests", "rule_files: [../rules/a.yaml]\n", ""), "it names no rule_files: is it a test file?"),
         (("tests", "rule_files:", "---\nrule_files:"), ""),
         (("tests", "tests:\n", "---\ntests:\n"), "must hold one YAML map"),
         (("tests", "alert_rule_test:\n", "alert_rule_test: 5\n    x:\n"), "cannot be read as a test file"),
@@ -81,7 +99,7 @@ def test_sound_tests_pass(tree: Callable[..., None], thresher: Thresher) -> None
         (("tests", "tests:\n", "tests: 5\nx:\n"), "cannot be read as a test file"),
         (("rules", "groups:\n", "---\n"), "cannot be read as a test file with its rules"),
         (("rules", RULES, ""), "cannot be read as a test file with its rules"),
-        (("rules", "groups:", "x: [\ngroups:"), "cannot be read as a test file with its rules"),
+        (("rules", "groups:", "x: [\ngroups:"), "with its rules: out/p/tests/../rules/a.yaml is not YAML: while"),
         (("rules", "expr: up == 0", "expr: up =="), "parse error"),
         (("rules", "expr: up == 0", "expr: up == 1"), "FAILED"),
         (

@@ -108,6 +108,7 @@ def _tests(built: Built | Overview, out: Path, scratch: Path) -> dict[Path, Path
     What is missing is said already, and so are rules that a profile that wants no tests does not compile to.
     """
     from generator.build import Built, proven
+    from generator.conventions import manifest_file
 
     if not isinstance(built, Built):
         return {}
@@ -120,7 +121,8 @@ def _tests(built: Built | Overview, out: Path, scratch: Path) -> dict[Path, Path
     if any((out / path).read_bytes() != tested.files[path] for path in rules):
         return {}
     try:
-        for path in rules + tests:
+        # The manifest says what evaluates the rules, and so what proves them.
+        for path in (*rules, *tests, manifest_file(built.name)):
             (scratch / path).parent.mkdir(parents=True, exist_ok=True)
             (scratch / path).write_bytes(tested.files[path])
     except OSError as error:

@@ -24,11 +24,14 @@ def explain(profile: Path, alert: str | None) -> int:
     from generator import explain as words
     from generator.build import Built
 
-    for built in (each for each in compiled(profile) if isinstance(each, Built)):
+    every = [each for each in compiled(profile) if isinstance(each, Built)]
+    for built in every:
         if alert is None:
             click.echo("\n".join(words.explain(built.profile, built.rule_set, built.remarks, built.notes)))
             continue
         _known_alert(profile, alert)
+        if len(every) > 1:
+            click.echo(f"{built.name}:")
         for rule in built.rule_set.rules:
             if rule.name == alert:
                 click.echo("\n".join(words.alert(rule, built.rule_set)))

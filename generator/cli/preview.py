@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # So many points a curve has.
 _POINTS = 180
 
+# How far back a preview looks at most, in seconds.
+_LONGEST = 3650 * 24 * 3600
+
 
 @click.command()
 @click.argument("profile", type=PATHS)
@@ -28,13 +31,13 @@ _POINTS = 180
     "--prometheus", "url", metavar="URL", help="Draw what this server has (or Thanos, Mimir, VictoriaMetrics)."
 )
 @click.option("--out", type=click.Path(path_type=Path), help="File to write; by default PROFILE.html, here.")
-@click.option("--last", default="1h", show_default=True, help="With --prometheus: how far to look back.")
+@click.option("--last", show_default="1h", help="With --prometheus: how far to look back.")
 @click.option(
     "--choose", multiple=True, metavar="VARIABLE=VALUE",
     help="With --prometheus: which deployment, where the profile matches several, such as namespace=eu.",
 )  # fmt: skip
 @exit_codes()
-def preview(profile: Path, url: str | None, out: Path | None, last: str, choose: tuple[str, ...]) -> int:
+def preview(profile: Path, url: str | None, out: Path | None, last: str | None, choose: tuple[str, ...]) -> int:
     """Draw the dashboards of a profile into one HTML file, for a pull request or where there is no Grafana.
 
     With --prometheus, panels show what that server knows now. Without, they show what each alert looks like when it
@@ -48,8 +51,13 @@ def preview(profile: Path, url: str | None, out: Path | None, last: str, choose:
     """
     from generator.preview.page import page
 
+    asked = None
+    if url is not None:
+        asked = _span(last or "1h"), _chosen(choose)
+    elif last is not None or choose:
+        raise click.UsageError("--last and --choose are about a server: name it with --prometheus URL")
     built = compiled(profile)
-    said, sections = _now(built, url, _span(last), _chosen(choose)) if url else _scenarios(built)
+    said, sections = _now(built, url, *asked) if url is not None and asked else _scenarios(built)
     problems = [problem for section in sections for each in section.answered for problem in each.problems]
     out = out or Path(f"{profile.stem}.html")
     name = built[0].name if len(built) == 1 else profile.stem
@@ -111,8 +119,8 @@ def _span(last: str) -> Span:
         seconds = float(Duration.parse(last).seconds)
     except ValueError:
         seconds = 0.0
-    if seconds < _POINTS / 10:
-        raise click.BadParameter(f"`{last}` is no duration from 18s on, such as 1h or 30m", param_hint="--last")
+    if not _POINTS / 10 <= seconds <= _LONGEST:
+        raise click.BadParameter(f"`{last}` is no duration from 18s to 3650d, such as 1h or 30m", param_hint="--last")
     end = float(int(time.time()))
     return Span(end - seconds, end, seconds / _POINTS)
 

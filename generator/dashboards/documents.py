@@ -127,7 +127,7 @@ def fleet_overview(fleet: str, rule_sets: Sequence[RuleSet]) -> Documents:
     files = {}
     remarks: list[Remark] = []
     names = [rule_set.profile.name for rule_set in rule_sets]
-    identity = rule_sets[0].profile.identity
+    identity = panels.identity_of(rule_sets)
     for definition in (each for each in definitions.load() if each.whole_fleet):
         view = catalog.view(rule_sets[0].release, definition.metrics)
         about, context = panels.fleet_reach(rule_sets, view)

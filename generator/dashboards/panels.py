@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, cached_property, lru_cache
@@ -369,7 +369,11 @@ def _only(whole: Records, stems: frozenset[str]) -> Records:
 
 @lru_cache(maxsize=1024)
 def _merged(parts: tuple[Records, ...]) -> Records:
-    types = {name: quantity for part in parts for name, quantity in part.types.items()}
+    types: dict[str, Quantity] = {}
+    for name, quantity in ((name, quantity) for part in parts for name, quantity in part.types.items()):
+        before = types.get(name)
+        # Deployments of a fleet may be told apart by different labels.
+        types[name] = replace(quantity, labels=quantity.labels | before.labels) if before else quantity
     labels = {name: tuple(each for part in parts for each in part.labels.get(name, ())) for name in types}
     return Records(types, labels)
 
@@ -460,7 +464,7 @@ def fleet_reach(rule_sets: Sequence[RuleSet], view: View) -> tuple[Reach, dict[s
     for rule_set in rule_sets:
         alike.setdefault(Limits.of(rule_set.profile.alerts, in_full), []).append(rule_set.profile.name)
     everything = [rule_set.profile.name for rule_set in rule_sets]
-    identity = rule_sets[0].profile.identity
+    identity = identity_of(rule_sets)
     target_labels = frozenset(label for rule_set in rule_sets for label in rule_set.setting.target_labels)
     about = Reach(
         recorded="",
@@ -477,6 +481,11 @@ def fleet_reach(rule_sets: Sequence[RuleSet], view: View) -> tuple[Reach, dict[s
         "identity_in_legends": " ".join(f"{{{{{label}}}}}" for label in identity),
     }
     return about, context
+
+
+def identity_of(rule_sets: Iterable[RuleSet]) -> tuple[str, ...]:
+    """Every label that tells deployments of a fleet apart; not each of them need have it."""
+    return tuple(dict.fromkeys(label for rule_set in rule_sets for label in rule_set.profile.identity))
 
 
 def variable(label: str) -> str:

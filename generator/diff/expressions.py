@@ -6,6 +6,7 @@ promql-parser does not read (or could not without ending the process) is compare
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,14 +14,13 @@ from functools import lru_cache
 from typing import Any
 
 from generator.promql import tree
+from generator.promql.check import MAX_LENGTH, too_large
 from generator.units import plain
 
 # An expression in its one form: the kind of node, then its parts.
 Node = tuple[Any, ...]
 
 _WORD = re.compile(r"#[^\n]*|\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|`[^`]*`|[\w:.]+|[=!<>]=?~?|\S", re.DOTALL)
-# As in check.py: what comes near ends the process in promql-parser.
-_LONGEST, _DEEPEST, _OPERATORS = 20_000, 40, 400
 _COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 
 
@@ -44,12 +44,8 @@ class Difference:
 def form(expr: str) -> Node:
     """The one form of an expression."""
     words = [word for word in _WORD.findall(expr) if not word.startswith("#")]
-    depth = deepest = 0
-    for each in words:
-        depth += (each in "([{") - (each in ")]}")
-        deepest = max(deepest, depth)
-    operators = sum(each in ("+", "-", "*", "/", "%", "^", "and", "or", "unless") for each in words)
-    if len(expr) <= _LONGEST and deepest <= _DEEPEST and operators <= _OPERATORS:
+    code = " ".join('""' if word[0] in "\"'`" else word for word in words)
+    if len(expr) <= MAX_LENGTH and not too_large(code):
         import promql_parser
 
         try:
@@ -64,7 +60,7 @@ def _form(node: Any) -> Node:
         case "ParenExpr":
             return _form(node.expr)
         case "NumberLiteral":
-            return ("number", node.val)
+            return ("number", math.nan if math.isnan(node.val) else node.val)  # but for the same one, NaN equals none
         case "StringLiteral":
             return ("string", node.val)
         case "UnaryExpr":

@@ -55,8 +55,12 @@ def _panels(dashboard: Node) -> Iterator[Node]:
     """Panels, those within rows, and the library panels that an export brings along."""
     library = [element.get("model") for element in dashboard.get("__elements").entries.values()]
     waiting = [*dashboard.get("panels").items, *dashboard.get("rows").items, *library, dashboard.get("model")][::-1]
+    seen: set[int] = set()
     while waiting:
         panel = waiting.pop()
+        if id(panel) in seen:  # by an alias of YAML
+            continue
+        seen.add(id(panel))
         yield panel
         waiting += panel.get("panels").items[::-1]
 

@@ -67,7 +67,7 @@ def lint(
     `labels` are those that scraping adds. Without a `scrape_interval`, 15 seconds are assumed. `ignored` are codes.
     """
     read = _Read()
-    for path, name, is_given in _files(paths):
+    for path, name, is_given in _files(paths, read):
         _read(path, name, read, is_given=is_given)
     interval = scrape_interval or Duration.parse("15s")
     records = _records(read.found, release)
@@ -118,13 +118,23 @@ def _merged(before: Vector | None, vector: Vector, expression: Expression) -> Ve
     return replace(recorded, fixed=common) if replace(before, fixed=recorded.fixed) == recorded else Vector()
 
 
-def _files(paths: Sequence[Path]) -> Iterator[tuple[Path | None, str, bool]]:
-    """The files to read with what to call them, and whether the user named them; None is standard input."""
+def _files(paths: Sequence[Path], read: _Read) -> Iterator[tuple[Path | None, str, bool]]:
+    """The files to read with what to call them, and whether the user named them; None is standard input.
+
+    Directories that cannot be read are noted.
+    """
+
+    def refuse(error: OSError) -> None:
+        wrong = f"cannot be read: {error.strerror}"
+        read.unreadable.append(
+            Finding("error", str(error.filename), 0, 0, "", wrong, "make it readable, or leave it out")
+        )
+
     for path in paths:
         if str(path) == "-":
             yield None, "standard input", True
         elif path.is_dir():
-            for folder, folders, names in os.walk(path):
+            for folder, folders, names in os.walk(path, onerror=refuse):
                 folders[:] = sorted(each for each in folders if not each.startswith(".") and each != "node_modules")
                 for name in sorted(names):
                     if name.endswith(_SUFFIXES):
@@ -156,12 +166,13 @@ def _read(path: Path | None, name: str, read: _Read, *, is_given: bool) -> None:
                 if is_given:
                     wrong = "neither rules, nor a dashboard, nor a resource of Kubernetes"
                     right = "give a rule file (`groups:`), a PrometheusRule, a VMRule, or a dashboard as JSON"
-                    raise Unreadable(document.start, wrong, right) from None
+                    read.unreadable.append(_unreadable(outer.source, Unreadable(document.start, wrong, right)))
     except Unreadable as error:
         if is_given or mentions_milvus(text):
             template = None if is_json else _TEMPLATE.search(text)
             read.unreadable.append(_unreadable(outer.source, _of_template(template.start()) if template else error))
-        return
+        if not found:
+            return
     read.files += 1
     read.found += found
     read.comments[name] = _Comments.of(name, text)
@@ -182,6 +193,8 @@ def _text(path: Path | None) -> str:
     right = "give a file of rules or a dashboard"
     try:
         if path is None:
+            if sys.stdin is None:
+                raise ValueError("it is closed")
             raw = sys.stdin.buffer.read(MAX_BYTES + 1)
         else:
             if not stat.S_ISREG(os.stat(path).st_mode):

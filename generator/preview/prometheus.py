@@ -83,7 +83,10 @@ class Server:
                 found = self._ask("query_range", query=question.expr, start=span.start, end=span.end, step=span.step)
         except _Refused as refused:
             return Answer((), str(refused))
-        return Answer(tuple(_series(each) for each in found["result"]))
+        try:
+            return Answer(tuple(_series(each) for each in found["result"] if "value" in each or "values" in each))
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise self._is_none() from error
 
     def _ask(self, path: str, *, post: bool = True, **parameters: object) -> Any:
         """What the API has to say. Raises _Refused, or EnvironmentProblem when it is not to be had."""
@@ -103,7 +106,10 @@ class Server:
         except (OSError, http.client.HTTPException) as error:
             raise EnvironmentProblem(f"{self.url} cannot be reached: {_short(error)}") from error
         except (ValueError, LookupError, TypeError) as error:
-            raise EnvironmentProblem(f"{self.url} is no Prometheus: its answer is none of the HTTP API") from error
+            raise self._is_none() from error
+
+    def _is_none(self) -> EnvironmentProblem:
+        return EnvironmentProblem(f"{self.url} is no Prometheus: its answer is none of the HTTP API")
 
 
 def _said(error: urllib.error.HTTPError) -> str:

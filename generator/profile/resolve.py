@@ -33,6 +33,7 @@ from generator.profile.model import (
     Thresholds,
 )
 from generator.profile.schema import Schema, threshold_kind
+from generator.promql.text import NO_LABELS
 from generator.source import Document, Keys, Position
 from generator.units import Duration, Factor, Rate, Share
 
@@ -51,6 +52,7 @@ SHARED_DISK = "write `shared` with the labels of the identity that the series of
 MAX_REPEATED = 32_768
 # Letters and marks that show nothing: fillers, the empty braille pattern, variation selectors and the like.
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0") | {chr(code) for code in range(0xFE00, 0xFE10)}
+_AS_EMOJI = "\ufe0f"
 _DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
 
@@ -218,6 +220,8 @@ class _Resolver:
                     )
             if label.startswith("__"):
                 self.refuse((*at, label), "a label that Prometheus keeps to itself", "use a target label", of_key=True)
+            elif label.lower() in NO_LABELS:
+                self.refuse((*at, label), _WORD_OF_PROMQL, "use another label", of_key=True)
             selector.append((label, values))
         self.check_length(at, (value for _, values in selector for value in values))
         return tuple(selector)
@@ -244,6 +248,8 @@ class _Resolver:
                 )
             elif label.startswith("__") and "identity" in keys:
                 self.refuse(keys, f"{quoted(label)} is a label that Prometheus keeps to itself", "use a target label")
+            elif label.lower() in NO_LABELS and "identity" in keys:
+                self.refuse(keys, f"{quoted(label)}: {_WORD_OF_PROMQL}", "use another label")
         return identity
 
     def disk(self, selector: Selector, identity: tuple[str, ...], *, is_base: bool) -> Disk | None:
@@ -506,7 +512,7 @@ class _Resolver:
                 self.refuse(
                     (*keys, name), "is set by Thresher or carried by the series", "choose another name", of_key=True
                 )
-            self.check_text((*keys, name), value, template=not labels)
+            self.check_text((*keys, name), value, prose=not labels)
         self.check_length(keys, (text for pair in given.items() for text in pair))
         return tuple(sorted(given.items()))
 
@@ -516,13 +522,14 @@ class _Resolver:
             right = f"at most {MAX_REPEATED}: they are repeated in many rules"
             self.refuse(keys, f"{length} characters in all", right, of_key=True)
 
-    def check_text(self, keys: Keys, value: str, *, template: bool = False) -> None:
-        """Refuses text that looks like other text, or that Prometheus would expand."""
-        hidden = [
-            char
-            for char in value
-            if unicodedata.category(char) in ("Cf", "Co", "Cs", "Cc", "Cn", "Zl", "Zp") or char in _BLANK
-        ]
+    def check_text(self, keys: Keys, value: str, *, prose: bool = False) -> None:
+        """Refuses text that looks like other text, or that Prometheus would expand.
+
+        Nobody compares `prose`: it may be of several scripts, and choose how an emoji is drawn.
+        """
+        blank = _BLANK - {_AS_EMOJI} if prose else _BLANK
+        unseen = ("Cf", "Co", "Cs", "Cc", "Cn", "Zl", "Zp")
+        hidden = [char for char in value if unicodedata.category(char) in unseen or char in blank]
         spaces = [char for char in value if unicodedata.category(char) == "Zs" and char != " "]
         if "\n" in value or "\t" in value:
             self.refuse(
@@ -534,9 +541,9 @@ class _Resolver:
             self.refuse(
                 keys, f"{quoted(value)} is not in Unicode's composed form (NFC)", "type it anew, or normalise it"
             )
-        elif not template and "{{" in value:
+        elif not prose and "{{" in value:
             self.refuse(keys, f"{quoted(value)} holds `{{{{`, which Prometheus would expand", "remove the braces")
-        elif len(scripts := _scripts(value)) > 1:
+        elif not prose and len(scripts := _scripts(value)) > 1:
             self.warn(
                 keys,
                 f"{quoted(value)} mixes {' and '.join(sorted(scripts))} letters",
@@ -636,6 +643,9 @@ _REQUIRED = {
         "{format: grafana-operator, labels: {dashboards: grafana}}"
     ),
 }
+
+
+_WORD_OF_PROMQL = "a word of PromQL, which not every supported Prometheus reads as a label"
 
 
 def aimed(document: Document, platform: str) -> tuple[Document, list[Finding]]:

@@ -9,6 +9,12 @@ from functools import lru_cache
 # The metacharacters of RE2, and of no other engine: \Q..\E is refused by promql-parser, `-` and `/` need no escape.
 _SPECIAL = re.compile(r"([\\.+*?()|\[\]{}^$])")
 
+# Words of PromQL that promql-parser, or some supported Prometheus, does not read as the name of a label, in whatever
+# case. All others (`on`, `by`, `bool` ...) may be one.
+NO_LABELS = frozenset({
+    "anchored", "fill", "fill_left", "fill_right", "inf", "nan", "offset", "smoothed", "without",
+})  # fmt: skip
+
 
 def quoted_string(text: str) -> str:
     """The text as a double-quoted PromQL string."""
