@@ -26,6 +26,7 @@ from typing import Any
 import jinja2
 import yaml
 from jinja2.bccache import bc_version
+from jinja2.sandbox import SandboxedEnvironment
 
 from generator import __version__, conventions
 from generator.names import MARK
@@ -381,8 +382,8 @@ def _compiled(source: str) -> jinja2.Template:
 
 
 @cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
+def _environment() -> SandboxedEnvironment:
+    return SandboxedEnvironment(
         variable_start_string="<<",
         variable_end_string=">>",
         block_start_string="<%",
@@ -391,7 +392,7 @@ def _environment() -> jinja2.Environment:
         comment_end_string="#>",
         undefined=jinja2.StrictUndefined,
         finalize=_printed,
-        autoescape=False,  # noqa: S701 - PromQL and prose, no HTML
+        autoescape=False,
     )
 
 

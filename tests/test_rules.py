@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -396,3 +397,10 @@ def test_whatever_alerts_are_disabled_the_others_compile(milvus: str) -> None:
         disabled = "\n".join(f"  {name}: {{enabled: false}}" for name in names if name != kept)
         rules = default_rules(milvus, f"cpus: 4\nobjectives: [{{tier: slow, ratio: 99%}}]\nalerts:\n{disabled}\n").rules
         assert {rule.name for rule in rules if rule.is_alert} <= {kept}
+
+
+def test_annotations_may_be_written_in_any_language_and_hold_emoji(compiled: Compile) -> None:
+    notes = {"note": "\u26a0\ufe0f slow above 500 \u00b5s", "hint": "\u691c\u7d22\u304c\u9045\u3044 (slow)"}
+    rules = compiled(annotations=json.dumps(notes))
+    assert rules.run.stderr == ""
+    assert notes.items() <= rules.named("MilvusDown")["annotations"].items()

@@ -119,6 +119,7 @@ def test_a_mistake_in_a_template_names_its_file_and_rule(rule: str, says: str) -
         ("<< nonsense >>", "'nonsense' is undefined"),
         ("<< series('nonsense') >>", "nonsense"),
         ("1", "yields no vector"),
+        ("<< library.__class__.__mro__ >>", "access to attribute '__class__' of 'Library' object is unsafe"),
     ],
 )
 def test_a_rule_that_the_type_checker_refuses_fails_the_build_with_its_place(
