@@ -262,13 +262,13 @@ def _unproven(file: Path) -> tuple[int, list[str]]:
 def _passed_over(file: Path) -> tuple[int, list[str]]:
     data = read(file)
     tests = list(data.get("tests") or ())
-    patterns = list(data.get("rule_files") or ())
-    paths = list(rule_files(file, data))
+    named = {str(pattern): _matching(file, pattern) for pattern in data.get("rule_files") or ()}
+    paths = [path for found in named.values() for path in found]
     alerts = {rule["alert"] for path in paths for group in groups(path) for rule in group["rules"] if "alert" in rule}
     problems = [] if tests else ["there is no test in it"]
-    if not patterns:
+    if not named:
         problems.append("it names no rule_files: is it a test file?")
-    elif missing := [str(pattern) for pattern in patterns if not _matching(file, pattern)]:
+    elif missing := [pattern for pattern, found in named.items() if not found]:
         problems.append(f"rule_files names files that do not exist: {', '.join(missing)}")
     asked = {check.get("alertname") for check in _alert_checks(data)}
     others = [read(other) for other in sorted(file.parent.glob("*.yaml")) if other != file]

@@ -51,13 +51,11 @@ def preview(profile: Path, url: str | None, out: Path | None, last: str | None, 
     """
     from generator.preview.page import page
 
-    asked = None
-    if url is not None:
-        asked = _span(last or "1h"), _chosen(choose)
-    elif last is not None or choose:
+    if url is None and (last is not None or choose):
         raise click.UsageError("--last and --choose are about a server: name it with --prometheus URL")
+    asked = None if url is None else (url, _span(last or "1h"), _chosen(choose))
     built = compiled(profile)
-    said, sections = _now(built, url, *asked) if url is not None and asked else _scenarios(built)
+    said, sections = _now(built, *asked) if asked else _scenarios(built)
     problems = [problem for section in sections for each in section.answered for problem in each.problems]
     out = out or Path(f"{profile.stem}.html")
     name = built[0].name if len(built) == 1 else profile.stem

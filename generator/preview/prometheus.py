@@ -12,13 +12,15 @@ import math
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from generator.findings import EnvironmentProblem
 from generator.preview.answers import Answer, Dashboard, Question, Series, Span, filled, fixed, to_choose
+
+T = TypeVar("T")
 
 _TIMEOUT_S = 60
 # So many queries are under way at once: no more than a person who opens a dashboard asks for.
@@ -50,7 +52,7 @@ class Server:
     def check(self) -> None:
         """Raises EnvironmentProblem when there is no such server, or when it does not know the API."""
         try:
-            self._ask("query", query="vector(1)")
+            self._ask("query", bool, query="vector(1)")
         except _Refused as refused:
             raise EnvironmentProblem(f"{self.url} does not answer queries: {refused}") from refused
 
@@ -63,10 +65,10 @@ class Server:
         for name, selector, label in to_choose(dashboard, chosen):
             matching = {"match[]": filled(selector, chosen), "start": span.start, "end": span.end}
             try:
-                found = self._ask(f"label/{urllib.parse.quote(label)}/values", post=False, **matching)
+                path = f"label/{urllib.parse.quote(label)}/values"
+                chosen[name] = self._ask(path, _first, post=False, **matching)
             except _Refused as refused:
                 raise EnvironmentProblem(f"{self.url} does not tell the values of {label}: {refused}") from refused
-            chosen[name] = found[0] if found else ""
         return chosen
 
     def answers(self, questions: Iterable[Question], span: Span) -> Iterator[tuple[Question, Answer]]:
@@ -78,25 +80,25 @@ class Server:
     def _answer(self, question: Question, span: Span) -> Answer:
         try:
             if question.instant:
-                found = self._ask("query", query=question.expr, time=span.end)
-            else:
-                found = self._ask("query_range", query=question.expr, start=span.start, end=span.end, step=span.step)
+                return self._ask("query", _answer, query=question.expr, time=span.end)
+            return self._ask(
+                "query_range", _answer, query=question.expr, start=span.start, end=span.end, step=span.step
+            )
         except _Refused as refused:
             return Answer((), str(refused))
-        try:
-            return Answer(tuple(_series(each) for each in found["result"] if "value" in each or "values" in each))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise self._is_none() from error
 
-    def _ask(self, path: str, *, post: bool = True, **parameters: object) -> Any:
-        """What the API has to say. Raises _Refused, or EnvironmentProblem when it is not to be had."""
+    def _ask(self, path: str, read: Callable[[Any], T], *, post: bool = True, **parameters: object) -> T:
+        """What `read` finds in what the API has to say.
+
+        Raises _Refused, or EnvironmentProblem when it is not to be had, or cannot be read.
+        """
         address, form = f"{self.url}/api/v1/{path}", urllib.parse.urlencode(parameters)
         # A query may be longer than an address can be.
         address, data = (address, form.encode()) if post else (f"{address}?{form}", None)
         request = urllib.request.Request(address, data, dict(self.headers))  # noqa: S310 (`at` saw that it is HTTP)
         try:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-                return json.load(answer)["data"]
+                return read(json.load(answer)["data"])
         except urllib.error.HTTPError as error:
             raise _Refused(_said(error)) from error
         except TimeoutError as error:
@@ -105,11 +107,8 @@ class Server:
             raise EnvironmentProblem(f"{self.url} cannot be reached: {_short(error.reason)}") from error
         except (OSError, http.client.HTTPException) as error:
             raise EnvironmentProblem(f"{self.url} cannot be reached: {_short(error)}") from error
-        except (ValueError, LookupError, TypeError) as error:
-            raise self._is_none() from error
-
-    def _is_none(self) -> EnvironmentProblem:
-        return EnvironmentProblem(f"{self.url} is no Prometheus: its answer is none of the HTTP API")
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise EnvironmentProblem(f"{self.url} is no Prometheus: its answer is none of the HTTP API") from error
 
 
 def _said(error: urllib.error.HTTPError) -> str:
@@ -122,6 +121,16 @@ def _said(error: urllib.error.HTTPError) -> str:
 
 def _short(reason: object) -> str:
     return reason.strerror or str(reason) if isinstance(reason, OSError) else str(reason)
+
+
+def _first(values: Any) -> str:
+    """The first value of a label; empty where there is none."""
+    return str(values[0]) if values else ""
+
+
+def _answer(found: Any) -> Answer:
+    """The series of an answer, but for those of native histograms."""
+    return Answer(tuple(_series(each) for each in found["result"] if "value" in each or "values" in each))
 
 
 def _series(found: Mapping[str, Any]) -> Series:
